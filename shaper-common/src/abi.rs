@@ -1,0 +1,239 @@
+//! The values that cross the line between the kernel programs and user space.
+//!
+//! Integers only, `repr(C)`, no implicit padding: each layout is asserted below, and [`ABI_VERSION`] goes up with any
+//! change, so that a binary never misreads the maps that another version left attached.
+
+/// Version of every layout in this module; stored in [`Link::abi_version`].
+pub const ABI_VERSION: u32 = 1;
+
+/// Names of the maps in the object.
+pub mod map {
+    /// Array of one [`super::Link`].
+    pub const LINK: &str = "SHAPER_LINK";
+    /// Hash from rule id to [`super::Rule`]; a hash, because its update swaps the whole value at once.
+    pub const RULES: &str = "SHAPER_RULES";
+    /// Array from rule id to [`super::RuleState`].
+    pub const STATES: &str = "SHAPER_STATES";
+    /// Per-CPU array from rule id to [`super::Counters`].
+    pub const COUNTERS: &str = "SHAPER_COUNTERS";
+    /// Memory-mappable array of one [`super::RelayReport`].
+    pub const RELAY: &str = "SHAPER_RELAY";
+}
+
+/// Names of the programs in the object, each the entry point of one hook.
+pub mod program {
+    /// Engine `edt`: stamps the departure time on a clone and sends it to the link's `fq`.
+    pub const EDT: &str = "shaper_edt";
+    /// Engine `netem`: picks the htb class.
+    pub const NETEM: &str = "shaper_netem";
+    /// Engine `relay`: decides, and steers what must wait into the TAP.
+    pub const STEER: &str = "shaper_steer";
+    /// Engine `relay`, on the TAP's egress: writes the [`super::HoldHeader`].
+    pub const STAMP: &str = "shaper_stamp";
+    /// Engine `relay`, on the TAP's ingress: gives held ingress packets back to the link.
+    pub const RETURN: &str = "shaper_return";
+    /// Engines `edt` and `netem`, on the link's ingress: matches what goes to the ifb.
+    pub const DIVERT: &str = "shaper_divert";
+}
+
+/// How one destination is shaped.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Propagation delay, one way.
+    pub latency_ns: u64,
+    /// Spread of the delay: half width of the uniform distribution, standard deviation of the others. Zero: none.
+    pub jitter_ns: u64,
+    /// Bottleneck rate in bytes on the wire per second. Zero: unlimited.
+    pub rate_bytes_per_sec: u64,
+    /// Longest a packet may wait for the bottleneck and be serialised; later ones are dropped. Zero only without a rate.
+    pub queue_ns: u64,
+    /// Seed of every random draw of this rule.
+    pub seed: u64,
+    /// `CLOCK_MONOTONIC` time from which the rule no longer applies. Zero: never.
+    pub expires_ns: u64,
+    /// A [`crate::jitter::Distribution`] discriminant.
+    pub distribution: u32,
+    /// Part of the random draws, so that two rules of one seed differ.
+    pub id: u32,
+}
+
+/// What a rule remembers from packet to packet; changed by atomic operations only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleState {
+    /// When the bottleneck will have sent all it has accepted.
+    pub free_at_ns: u64,
+    /// Packets seen; the next packet's index.
+    pub packets: u64,
+}
+
+/// What happened to the packets that met a rule, on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets seen (a GSO frame counts as the packets it becomes on the wire).
+    pub packets: u64,
+    /// Bytes seen, as on the wire.
+    pub bytes: u64,
+    /// Packets given a departure time.
+    pub delayed_packets: u64,
+    /// Bytes given a departure time.
+    pub delayed_bytes: u64,
+    /// Sum of the delays given, for the mean: `delay_ns_sum / delayed_frames`.
+    pub delay_ns_sum: u64,
+    /// Frames given a departure time (a GSO frame counts once).
+    pub delayed_frames: u64,
+    /// Packets dropped because the bottleneck's queue was full.
+    pub queue_drops: u64,
+    /// Packets not shaped: neighbour discovery and other frames that are not IP.
+    pub passed_not_ip: u64,
+    /// Packets not shaped: the rule's time was over.
+    pub passed_expired: u64,
+    /// Packets not shaped: nobody was there to hold them.
+    pub passed_unheld: u64,
+}
+
+/// What the programs must know of the link they are attached to, and what `clear` must know to undo.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// [`ABI_VERSION`] of the object that wrote this.
+    pub abi_version: u32,
+    /// An [`Engine`] discriminant.
+    pub engine: u32,
+    /// The shaped link.
+    pub ifindex: u32,
+    /// A [`Direction`] discriminant.
+    pub direction: u32,
+    /// The TAP of `relay`, or the ifb of an ingress shape; zero: none.
+    pub holder_ifindex: u32,
+    /// htb class of `netem` for packets to shape, as `skb->priority`.
+    pub classid: u32,
+    /// `relay`: heartbeats older than this mean that nobody reads the TAP.
+    pub stale_after_ns: u64,
+    /// [`undo`] bits: what `clear` has to take back.
+    pub undo: u32,
+    /// The link's `gso_max_segs` before, valid with [`undo::GSO_MAX_SEGS`].
+    pub gso_max_segs_before: u32,
+    /// The link's `gso_max_segs` as we set it, valid with [`undo::GSO_MAX_SEGS`].
+    pub gso_max_segs_set: u32,
+    /// Queue bound as the user gave it, in bytes; zero: given as time, or not given.
+    pub queue_bytes: u32,
+}
+
+/// Bits of [`Link::undo`].
+pub mod undo {
+    /// We added the clsact qdisc.
+    pub const CLSACT: u32 = 1;
+    /// We changed `gso_max_segs`.
+    pub const GSO_MAX_SEGS: u32 = 1 << 1;
+    /// We set the root qdisc.
+    pub const ROOT_QDISC: u32 = 1 << 2;
+    /// We made the device in [`super::Link::holder_ifindex`].
+    pub const HOLDER: u32 = 1 << 3;
+}
+
+/// Who holds a packet until its departure time; discriminants of [`Link::engine`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The `fq` qdisc, by `skb->tstamp`.
+    Edt = 1,
+    /// A `netem` qdisc under an `htb` class.
+    Netem = 2,
+    /// A process of ours, through a TAP.
+    Relay = 3,
+}
+
+/// Which way packets go, seen from the namespace; discriminants of [`Link::direction`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Out of the namespace.
+    Egress = 1,
+    /// Into the namespace.
+    Ingress = 2,
+}
+
+/// What precedes each frame on the TAP: when the relay must send it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HoldHeader {
+    /// `CLOCK_MONOTONIC` departure time.
+    pub departure_ns: u64,
+    /// Zero; keeps the frame behind it 16-byte aligned.
+    pub reserved: u64,
+}
+
+/// Buckets of a [`RelayReport::late`] histogram.
+pub const LATE_BUCKETS: usize = 40;
+
+/// What the relay says of itself: it writes through a memory mapping, `show` and the classifier read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayReport {
+    /// `CLOCK_MONOTONIC` time of the last heartbeat.
+    pub beat_ns: u64,
+    /// Process id, as the relay's own pid namespace numbers it.
+    pub pid: u64,
+    /// Packets (frames) held now.
+    pub held_frames: u64,
+    /// Bytes held now.
+    pub held_bytes: u64,
+    /// Frames it may hold.
+    pub held_frames_max: u64,
+    /// Bytes it may hold.
+    pub held_bytes_max: u64,
+    /// Frames sent on.
+    pub sent_frames: u64,
+    /// Bytes sent on.
+    pub sent_bytes: u64,
+    /// Frames dropped because it may hold no more.
+    pub full_drops: u64,
+    /// Frames the link refused.
+    pub send_errors: u64,
+    /// Frames by lateness (time sent less departure time): bucket 0 is under 1 ns, bucket `k` is `[2^(k-1), 2^k)` ns.
+    pub late: [u64; LATE_BUCKETS],
+}
+
+impl Default for RelayReport {
+    fn default() -> Self {
+        Self {
+            beat_ns: 0,
+            pid: 0,
+            held_frames: 0,
+            held_bytes: 0,
+            held_frames_max: 0,
+            held_bytes_max: 0,
+            sent_frames: 0,
+            sent_bytes: 0,
+            full_drops: 0,
+            send_errors: 0,
+            late: [0; LATE_BUCKETS],
+        }
+    }
+}
+
+const _: () = {
+    assert!(size_of::<Rule>() == 56 && align_of::<Rule>() == 8);
+    assert!(size_of::<RuleState>() == 16);
+    assert!(size_of::<Counters>() == 80);
+    assert!(size_of::<Link>() == 48 && align_of::<Link>() == 8);
+    assert!(size_of::<HoldHeader>() == 16);
+    assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);
+};
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `repr(C)`, integers only, and the size assertions above leave no room for padding.
+    unsafe impl aya::Pod for super::Rule {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::RuleState {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Counters {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Link {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::RelayReport {}
+}

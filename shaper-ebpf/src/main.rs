@@ -1,0 +1,3 @@
+//! eBPF classifiers of shaper.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `shaper` command.
+
+fn main() {}

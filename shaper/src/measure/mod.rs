@@ -1,0 +1,1 @@
+//! Instruments that demo, bench and the tests measure a link with.

@@ -1,0 +1,1 @@
+//! Route netlink: the only sockets that change kernel state.

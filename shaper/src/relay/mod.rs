@@ -1,0 +1,1 @@
+//! The process that holds packets until their departure time.

@@ -1,0 +1,1 @@
+//! Traffic control objects, named and printed as iproute2 does.

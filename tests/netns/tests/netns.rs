@@ -1,0 +1,3 @@
+//! Tests in namespaces.
+
+fn main() {}
