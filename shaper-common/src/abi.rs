@@ -94,6 +94,25 @@ pub struct Counters {
     pub passed_unheld: u64,
 }
 
+impl Counters {
+    /// The sum of two CPUs' counters.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+            delayed_packets: self.delayed_packets + other.delayed_packets,
+            delayed_bytes: self.delayed_bytes + other.delayed_bytes,
+            delay_ns_sum: self.delay_ns_sum + other.delay_ns_sum,
+            delayed_frames: self.delayed_frames + other.delayed_frames,
+            queue_drops: self.queue_drops + other.queue_drops,
+            passed_not_ip: self.passed_not_ip + other.passed_not_ip,
+            passed_expired: self.passed_expired + other.passed_expired,
+            passed_unheld: self.passed_unheld + other.passed_unheld,
+        }
+    }
+}
+
 /// What the programs must know of the link they are attached to, and what `clear` must know to undo.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,16 +243,21 @@ const _: () = {
     assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);
 };
 
-#[cfg(feature = "user")]
-mod pod {
-    // SAFETY: `repr(C)`, integers only, and the size assertions above leave no room for padding.
-    unsafe impl aya::Pod for super::Rule {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::RuleState {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Counters {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Link {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::RelayReport {}
-}
+/// Values that may be read from and written to a map as bytes.
+///
+/// # Safety
+/// The type has no padding, no pointers and no invalid bit patterns.
+pub unsafe trait Plain: Copy {}
+
+// SAFETY: `repr(C)`, integers only, and the size assertions above leave no room for padding.
+unsafe impl Plain for Rule {}
+// SAFETY: as above.
+unsafe impl Plain for RuleState {}
+// SAFETY: as above.
+unsafe impl Plain for Counters {}
+// SAFETY: as above.
+unsafe impl Plain for Link {}
+// SAFETY: as above.
+unsafe impl Plain for RelayReport {}
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}

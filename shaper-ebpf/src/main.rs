@@ -1,3 +1,75 @@
-//! eBPF classifiers of shaper.
+//! The kernel programs of `shaper`: entry points, one for each hook.
+//!
+//! What happens to a packet is decided in `shaper_common`; here is only how a packet is looked at ([`packet`]), where
+//! state is kept ([`maps`]) and who holds the packet until its departure ([`edt`], [`netem`], [`relay`]). On any other
+//! target than BPF this is an empty program, so that plain cargo commands work without the eBPF toolchain.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// The BPF target says that it has no compare-and-swap, because its first instruction set had none; cpu v3 has.
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(core_intrinsics),
+    allow(internal_features, reason = "see above")
+)]
 
+#[cfg(target_arch = "bpf")]
+mod edt;
+#[cfg(target_arch = "bpf")]
+mod ifb;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod netem;
+#[cfg(target_arch = "bpf")]
+mod packet;
+#[cfg(target_arch = "bpf")]
+mod relay;
+
+#[cfg(target_arch = "bpf")]
+mod entry {
+    use aya_ebpf::macros::classifier;
+    use aya_ebpf::programs::TcContext;
+
+    /// Link egress, or egress of the ifb for an ingress shape.
+    #[classifier]
+    pub(crate) fn shaper_edt(ctx: TcContext) -> i32 {
+        crate::edt::egress(&ctx)
+    }
+
+    /// Link egress, or egress of the ifb for an ingress shape.
+    #[classifier]
+    pub(crate) fn shaper_netem(ctx: TcContext) -> i32 {
+        crate::netem::egress(&ctx)
+    }
+
+    /// Link ingress, in front of a redirect to the ifb; not direct-action.
+    #[classifier]
+    pub(crate) fn shaper_divert(ctx: TcContext) -> i32 {
+        crate::ifb::ingress(&ctx)
+    }
+
+    /// Link egress or ingress.
+    #[classifier]
+    pub(crate) fn shaper_steer(ctx: TcContext) -> i32 {
+        crate::relay::steer(&ctx)
+    }
+
+    /// TAP egress: towards the relay.
+    #[classifier]
+    pub(crate) fn shaper_stamp(ctx: TcContext) -> i32 {
+        crate::relay::stamp(&ctx)
+    }
+
+    /// TAP ingress: back from the relay.
+    #[classifier]
+    pub(crate) fn shaper_return(ctx: TcContext) -> i32 {
+        crate::relay::give_back(&ctx)
+    }
+
+    #[panic_handler]
+    fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+        loop {}
+    }
+}
+
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}

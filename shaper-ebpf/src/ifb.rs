@@ -1,0 +1,34 @@
+//! Ingress shapes of `edt` and `netem`: what is to be shaped goes through an ifb, whose egress then has a qdisc.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::programs::TcContext;
+
+use crate::{maps, packet};
+
+/// cls_bpf without direct-action: -1 matches (its action, a redirect to the ifb, is run), 0 does not.
+const MATCH: i32 = -1;
+const NO_MATCH: i32 = 0;
+
+#[inline(always)]
+pub(crate) fn ingress(ctx: &TcContext) -> i32 {
+    let Some(rule) = maps::rule() else {
+        return NO_MATCH;
+    };
+    // SAFETY: no arguments.
+    let expired = rule.expires_ns != 0 && unsafe { bpf_ktime_get_ns() } >= rule.expires_ns;
+    if packet::is_shapeable(ctx) && !expired {
+        return MATCH;
+    }
+    if let Some(counters) = maps::counters() {
+        let frame = packet::frame(ctx);
+        counters.packets += u64::from(frame.wire_packets);
+        counters.bytes += u64::from(frame.wire_bytes);
+        let passed = if expired {
+            &mut counters.passed_expired
+        } else {
+            &mut counters.passed_not_ip
+        };
+        *passed += u64::from(frame.wire_packets);
+    }
+    NO_MATCH
+}

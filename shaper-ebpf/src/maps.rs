@@ -1,0 +1,97 @@
+//! The maps, each behind a function that says what it means.
+
+use core::cell::UnsafeCell;
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use shaper_common::abi::{Counters, Link, RelayReport, Rule, RuleState};
+use shaper_common::decide::{Shared, State};
+
+#[map]
+static SHAPER_LINK: Array<Link> = Array::with_max_entries(1, 0);
+#[map]
+static SHAPER_RULES: HashMap<u32, Rule> = HashMap::with_max_entries(1, 0);
+#[map]
+static SHAPER_STATES: Array<RuleState> = Array::with_max_entries(1, 0);
+#[map]
+static SHAPER_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static SHAPER_RELAY: Array<RelayReport> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The link this program is attached for.
+#[inline(always)]
+pub(crate) fn link() -> Option<&'static Link> {
+    SHAPER_LINK.get(0)
+}
+
+/// The rule for everything.
+#[inline(always)]
+pub(crate) fn rule() -> Option<&'static Rule> {
+    // SAFETY: the value is replaced as a whole and freed after an RCU grace period; programs run inside one.
+    unsafe { SHAPER_RULES.get(&0) }
+}
+
+/// What the rule remembers.
+#[inline(always)]
+pub(crate) fn state() -> Option<State<'static, Atomic>> {
+    let state = SHAPER_STATES.get_ptr_mut(0)?;
+    // SAFETY: array elements live as long as the program; the fields are only changed by atomic operations.
+    let free_at_ns = unsafe { Atomic::from_ptr(&raw mut (*state).free_at_ns) };
+    // SAFETY: as above.
+    let packets = unsafe { Atomic::from_ptr(&raw mut (*state).packets) };
+    Some(State { free_at_ns, packets })
+}
+
+/// This CPU's counters of the rule.
+#[inline(always)]
+pub(crate) fn counters() -> Option<&'static mut Counters> {
+    let counters = SHAPER_COUNTERS.get_ptr_mut(0)?;
+    // SAFETY: the element is this CPU's own, and a program is not preempted by another of ours on one CPU.
+    Some(unsafe { &mut *counters })
+}
+
+/// When the relay last said that it is alive, `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub(crate) fn relay_beat_ns() -> Option<u64> {
+    let report = SHAPER_RELAY.get_ptr(0)?;
+    // SAFETY: aligned element of a live map; volatile, because the relay writes it through its mapping.
+    Some(unsafe { (&raw const (*report).beat_ns).read_volatile() })
+}
+
+/// A map value that several CPUs change at once.
+#[repr(transparent)]
+pub(crate) struct Atomic(UnsafeCell<u64>);
+
+impl Atomic {
+    /// # Safety
+    /// `value` is aligned, lives as long as the program, and is only changed by atomic operations.
+    #[inline(always)]
+    unsafe fn from_ptr(value: *mut u64) -> &'static Self {
+        // SAFETY: `repr(transparent)` over a `u64`; the rest is the caller's word.
+        unsafe { &*value.cast::<Self>() }
+    }
+}
+
+impl Shared for Atomic {
+    #[inline(always)]
+    fn read(&self) -> u64 {
+        // SAFETY: valid for reads; volatile, because BPF has no 64-bit atomic load below cpu v4.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    #[inline(always)]
+    fn compare_exchange(&self, seen: u64, new: u64) -> u64 {
+        const ORDER: AtomicOrdering = AtomicOrdering::SeqCst;
+        // SAFETY: valid and aligned, as `from_ptr` was promised.
+        let (found, _) = unsafe { atomic_cxchg::<u64, ORDER, ORDER>(self.0.get(), seen, new) };
+        found
+    }
+
+    #[inline(always)]
+    fn fetch_add(&self, n: u64) -> u64 {
+        // SAFETY: valid and aligned, as `from_ptr` was promised.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.0.get(), n) }
+    }
+}

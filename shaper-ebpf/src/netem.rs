@@ -1,0 +1,37 @@
+//! Engine `netem`: the classifier picks the htb class, the netem qdisc below it does the rest with its own dice.
+
+use aya_ebpf::bindings::TC_ACT_OK;
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::programs::TcContext;
+
+use crate::{maps, packet};
+
+/// Sets `skb->priority`, which htb takes as the class when its major is htb's own; minor 0 is htb's direct queue
+/// (net/sched/sch_htb.c, htb_classify).
+#[inline(always)]
+pub(crate) fn egress(ctx: &TcContext) -> i32 {
+    let (Some(link), Some(rule), Some(counters)) = (maps::link(), maps::rule(), maps::counters()) else {
+        return TC_ACT_OK as i32;
+    };
+    let frame = packet::frame(ctx);
+    counters.packets += u64::from(frame.wire_packets);
+    counters.bytes += u64::from(frame.wire_bytes);
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let direct = link.classid & 0xffff_0000;
+    let class = if !packet::is_shapeable(ctx) {
+        counters.passed_not_ip += u64::from(frame.wire_packets);
+        direct
+    } else if rule.expires_ns != 0 && now_ns >= rule.expires_ns {
+        counters.passed_expired += u64::from(frame.wire_packets);
+        direct
+    } else {
+        counters.delayed_packets += u64::from(frame.wire_packets);
+        counters.delayed_bytes += u64::from(frame.wire_bytes);
+        counters.delayed_frames += 1;
+        link.classid
+    };
+    // SAFETY: the context pointer is valid for the program's whole run.
+    unsafe { (*packet::skb(ctx)).priority = class };
+    TC_ACT_OK as i32
+}

@@ -1,0 +1,110 @@
+//! What a classifier sees of a packet, and the verdicts and marks it leaves on it.
+
+use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::programs::TcContext;
+use shaper_common::decide::Frame;
+
+/// `ETH_P_IP` and `ETH_P_IPV6` as `skb->protocol` holds them.
+const ETH_P_IP: u32 = 0x0800u16.to_be() as u32;
+const ETH_P_IPV6: u32 = 0x86ddu16.to_be() as u32;
+
+const ETH_HLEN: usize = 14;
+const IPPROTO_TCP: u8 = 6;
+const IPPROTO_ICMPV6: u8 = 58;
+
+/// `skb->tc_index` of a packet that has had its turn and comes by again. Unlike the mark it is not the user's, and unlike
+/// `skb->cb` it survives a device's receive path.
+const SHAPED: u16 = 0x5a5a;
+
+/// The kernel's view of the packet.
+#[inline(always)]
+pub(crate) fn skb(ctx: &TcContext) -> *mut __sk_buff {
+    ctx.skb.skb
+}
+
+/// Whether the packet comes by again after it was shaped; the token is taken off.
+#[inline(always)]
+pub(crate) fn take_shaped(ctx: &TcContext) -> bool {
+    let skb = skb(ctx);
+    // SAFETY: the context pointer is valid for the program's whole run.
+    let shaped = unsafe { (*skb).tc_index } == u32::from(SHAPED);
+    if shaped {
+        // SAFETY: as above.
+        unsafe { (*skb).tc_index = 0 };
+    }
+    shaped
+}
+
+/// Marks the packet as shaped, for the next time it comes by.
+#[inline(always)]
+pub(crate) fn set_shaped(ctx: &TcContext) {
+    // SAFETY: the context pointer is valid for the program's whole run.
+    unsafe { (*skb(ctx)).tc_index = u32::from(SHAPED) };
+}
+
+/// Whether the packet is one to shape: IP, and not neighbour discovery.
+///
+/// ARP and IPv6 neighbour discovery stay as they are: the first packet to a new peer must not pay its delay twice, and
+/// `bpf_skb_set_tstamp` refuses what is not IP.
+#[inline(always)]
+pub(crate) fn is_shapeable(ctx: &TcContext) -> bool {
+    // SAFETY: the context pointer is valid for the program's whole run.
+    let protocol = unsafe { (*skb(ctx)).protocol };
+    protocol == ETH_P_IP || protocol == ETH_P_IPV6 && !is_neighbour_discovery(ctx)
+}
+
+/// Router and neighbour solicitations and advertisements and redirects: ICMPv6 types 133 to 137 (RFC 4861).
+#[inline(always)]
+fn is_neighbour_discovery(ctx: &TcContext) -> bool {
+    matches!(ctx.load::<u8>(ETH_HLEN + 6), Ok(IPPROTO_ICMPV6))
+        && matches!(ctx.load::<u8>(ETH_HLEN + 40), Ok(133..=137))
+}
+
+/// What the frame will be on the wire.
+#[inline(always)]
+pub(crate) fn frame(ctx: &TcContext) -> Frame {
+    let skb = skb(ctx);
+    // SAFETY: the context pointer is valid for the program's whole run.
+    let (len, segments) = unsafe { ((*skb).len, (*skb).gso_segs) };
+    if segments <= 1 {
+        return Frame {
+            wire_bytes: len,
+            wire_packets: 1,
+        };
+    }
+    // SAFETY: as above.
+    let wire_len = unsafe { (*skb).wire_len };
+    // The kernel counts the headers of each segment on egress only; on ingress `wire_len` is the length without the
+    // link header (net/core/dev.c, qdisc_pkt_len_init and sch_handle_ingress).
+    let wire_bytes = if wire_len > len {
+        wire_len
+    } else {
+        len + (segments - 1) * headers_len(ctx)
+    };
+    Frame {
+        wire_bytes,
+        wire_packets: segments,
+    }
+}
+
+/// Bytes in front of the payload of a GSO frame, which each of its segments repeats.
+#[inline(always)]
+fn headers_len(ctx: &TcContext) -> u32 {
+    // SAFETY: the context pointer is valid for the program's whole run.
+    let v6 = unsafe { (*skb(ctx)).protocol } == ETH_P_IPV6;
+    let (transport, next) = if v6 {
+        (ETH_HLEN + 40, ctx.load::<u8>(ETH_HLEN + 6).unwrap_or(IPPROTO_TCP))
+    } else {
+        let ihl = ctx.load::<u8>(ETH_HLEN).unwrap_or(0x45) & 0x0f;
+        (
+            ETH_HLEN + ihl as usize * 4,
+            ctx.load::<u8>(ETH_HLEN + 9).unwrap_or(IPPROTO_TCP),
+        )
+    };
+    let transport_len = if next == IPPROTO_TCP {
+        (ctx.load::<u8>(transport + 12).unwrap_or(0x50) >> 4) as u32 * 4
+    } else {
+        8
+    };
+    transport as u32 + transport_len
+}
