@@ -139,6 +139,10 @@ pub struct Link {
     pub gso_max_segs_set: u32,
     /// Queue bound as the user gave it, in bytes; zero: given as time, or not given.
     pub queue_bytes: u32,
+    /// 1 when the user asked for this engine, 0 when it was picked.
+    pub engine_asked: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Bits of [`Link::undo`].
@@ -188,7 +192,7 @@ pub struct HoldHeader {
 /// Buckets of a [`RelayReport::late`] histogram.
 pub const LATE_BUCKETS: usize = 40;
 
-/// What the relay says of itself: it writes through a memory mapping, `show` and the classifier read.
+/// What the relay says of itself, through a memory mapping: `show` and the classifier read it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayReport {
@@ -196,13 +200,13 @@ pub struct RelayReport {
     pub beat_ns: u64,
     /// Process id, as the relay's own pid namespace numbers it.
     pub pid: u64,
-    /// Packets (frames) held now.
+    /// Frames held now.
     pub held_frames: u64,
     /// Bytes held now.
     pub held_bytes: u64,
-    /// Frames it may hold.
+    /// Frames it may hold; `apply` writes this one, also while the relay runs.
     pub held_frames_max: u64,
-    /// Bytes it may hold.
+    /// Bytes it may hold; `apply` writes this one, also while the relay runs.
     pub held_bytes_max: u64,
     /// Frames sent on.
     pub sent_frames: u64,
@@ -238,7 +242,7 @@ const _: () = {
     assert!(size_of::<Rule>() == 56 && align_of::<Rule>() == 8);
     assert!(size_of::<RuleState>() == 16);
     assert!(size_of::<Counters>() == 80);
-    assert!(size_of::<Link>() == 48 && align_of::<Link>() == 8);
+    assert!(size_of::<Link>() == 56 && align_of::<Link>() == 8);
     assert!(size_of::<HoldHeader>() == 16);
     assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);
 };

@@ -43,10 +43,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn bottleneck(rate_bytes_per_sec: u64, queue_ns: u64) -> Bottleneck {
-        Bottleneck {
-            rate_bytes_per_sec: NonZeroU64::new(rate_bytes_per_sec).unwrap(),
-            queue_ns,
-        }
+        Bottleneck { rate_bytes_per_sec: NonZeroU64::new(rate_bytes_per_sec).unwrap(), queue_ns }
     }
 
     proptest! {

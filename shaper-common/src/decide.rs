@@ -70,9 +70,7 @@ pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns
         let bits = draw(rule.seed, rule.id, index, Purpose::Jitter);
         jitter::delay_ns(rule.latency_ns, rule.jitter_ns, rule.distribution, bits)
     };
-    Fate::Depart {
-        at_ns: sent_ns + delay_ns,
-    }
+    Fate::Depart { at_ns: sent_ns + delay_ns }
 }
 
 #[inline(always)]
@@ -80,10 +78,7 @@ fn serialise<S: Shared>(rule: &Rule, free_at_ns: &S, bytes: u32, now_ns: u64) ->
     let Some(rate_bytes_per_sec) = NonZeroU64::new(rule.rate_bytes_per_sec) else {
         return Some(now_ns);
     };
-    let link = Bottleneck {
-        rate_bytes_per_sec,
-        queue_ns: rule.queue_ns,
-    };
+    let link = Bottleneck { rate_bytes_per_sec, queue_ns: rule.queue_ns };
     let mut seen_ns = free_at_ns.read();
     for _ in 0..ATTEMPTS {
         let finish_ns = bottleneck::admit(link, seen_ns, now_ns, bytes)?;
@@ -121,27 +116,13 @@ mod tests {
 
     fn fates(rule: &Rule, frames: &[(u64, u32)]) -> Vec<(u64, Fate)> {
         let (free_at_ns, packets) = (Cell::new(0), Cell::new(0));
-        let state = State {
-            free_at_ns: &free_at_ns,
-            packets: &packets,
-        };
+        let state = State { free_at_ns: &free_at_ns, packets: &packets };
         let mut now = 1_000;
         frames
             .iter()
             .map(|&(gap, wire_bytes)| {
                 now += gap;
-                (
-                    now,
-                    decide(
-                        rule,
-                        &state,
-                        Frame {
-                            wire_bytes,
-                            wire_packets: 1,
-                        },
-                        now,
-                    ),
-                )
+                (now, decide(rule, &state, Frame { wire_bytes, wire_packets: 1 }, now))
             })
             .collect()
     }
@@ -155,17 +136,15 @@ mod tests {
             any::<u64>(),
             0u32..4,
         )
-            .prop_map(
-                |(latency_ns, jitter_ns, rate, queue_ns, seed, distribution)| Rule {
-                    latency_ns,
-                    jitter_ns,
-                    rate_bytes_per_sec: if rate < 1_000 { 0 } else { rate },
-                    queue_ns,
-                    seed,
-                    distribution,
-                    ..Rule::default()
-                },
-            )
+            .prop_map(|(latency_ns, jitter_ns, rate, queue_ns, seed, distribution)| Rule {
+                latency_ns,
+                jitter_ns,
+                rate_bytes_per_sec: if rate < 1_000 { 0 } else { rate },
+                queue_ns,
+                seed,
+                distribution,
+                ..Rule::default()
+            })
     }
 
     proptest! {
@@ -215,16 +194,9 @@ mod tests {
 
     #[test]
     fn an_expired_rule_leaves_packets_alone() {
-        let rule = Rule {
-            latency_ns: 5,
-            expires_ns: 2_000,
-            ..Rule::default()
-        };
+        let rule = Rule { latency_ns: 5, expires_ns: 2_000, ..Rule::default() };
         let fates = fates(&rule, &[(999, 64), (1, 64)]);
-        assert_eq!(
-            fates,
-            [(1_999, Fate::Depart { at_ns: 2_004 }), (2_000, Fate::Expired)]
-        );
+        assert_eq!(fates, [(1_999, Fate::Depart { at_ns: 2_004 }), (2_000, Fate::Expired)]);
     }
 
     #[test]
@@ -241,25 +213,10 @@ mod tests {
                 self.0.fetch_add(n)
             }
         }
-        let rule = Rule {
-            rate_bytes_per_sec: 1_000_000_000,
-            queue_ns: u64::MAX,
-            ..Rule::default()
-        };
+        let rule = Rule { rate_bytes_per_sec: 1_000_000_000, queue_ns: u64::MAX, ..Rule::default() };
         let (free_at_ns, packets) = (Contended(Cell::new(100)), Contended(Cell::new(0)));
-        let state = State {
-            free_at_ns: &free_at_ns,
-            packets: &packets,
-        };
-        let fate = decide(
-            &rule,
-            &state,
-            Frame {
-                wire_bytes: 10,
-                wire_packets: 1,
-            },
-            50,
-        );
+        let state = State { free_at_ns: &free_at_ns, packets: &packets };
+        let fate = decide(&rule, &state, Frame { wire_bytes: 10, wire_packets: 1 }, 50);
         assert_eq!((fate, free_at_ns.read()), (Fate::Depart { at_ns: 110 }, 110));
     }
 }

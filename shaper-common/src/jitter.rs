@@ -199,11 +199,7 @@ mod tests {
 
     #[test]
     fn tables_have_mean_0_and_deviation_1() {
-        for (name, table) in [
-            ("normal", &NORMAL),
-            ("pareto", &PARETO),
-            ("paretonormal", &PARETO_NORMAL),
-        ] {
+        for (name, table) in [("normal", &NORMAL), ("pareto", &PARETO), ("paretonormal", &PARETO_NORMAL)] {
             let (mean, deviation) = moments(table.iter().map(|&t| f64::from(t) / TABLE_SCALE as f64));
             // Rounding to 1/8192 and the last cut are all that is left.
             assert!(mean.abs() < 1e-3, "{name}: mean {mean}");
@@ -213,20 +209,12 @@ mod tests {
 
     #[test]
     fn normal_quantiles_are_those_of_the_literature() {
-        for (p, z) in [
-            (0.841_344_7, 1.0),
-            (0.977_249_9, 2.0),
-            (0.998_650_1, 3.0),
-            (0.5, 0.0),
-        ] {
+        for (p, z) in [(0.841_344_7, 1.0), (0.977_249_9, 2.0), (0.998_650_1, 3.0), (0.5, 0.0)] {
             let index = (p * TABLE_LEN as f64) as usize;
             let x = f64::from(NORMAL[index]) / TABLE_SCALE as f64;
             // One cell of the table at that quantile, and the normalisation (under 0.1 %).
             let cell = 1.0 / TABLE_LEN as f64 * slope(z);
-            assert!(
-                (x - z).abs() < cell + 0.001 * z + 1e-3,
-                "quantile {p}: {x}, expected {z}"
-            );
+            assert!((x - z).abs() < cell + 0.001 * z + 1e-3, "quantile {p}: {x}, expected {z}");
         }
     }
 
@@ -241,26 +229,15 @@ mod tests {
             (Distribution::ParetoNormal, jitter as f64),
         ] {
             let delays = (0..N).map(|i| {
-                delay_ns(
-                    latency,
-                    jitter,
-                    distribution as u32,
-                    draw(42, 0, i, Purpose::Jitter),
-                ) as f64
+                delay_ns(latency, jitter, distribution as u32, draw(42, 0, i, Purpose::Jitter)) as f64
             });
             let (mean, spread) = moments(delays);
             // 3.29 standard errors: 99.9 %; the fourth moment of the cut Pareto table is under 14 σ⁴, so the standard
             // error of the deviation is under √(13 / 4N) σ.
             let mean_tolerance = 3.29 * deviation / (N as f64).sqrt() + 1e-3 * deviation;
             let spread_tolerance = 3.29 * deviation * (13.0 / (4.0 * N as f64)).sqrt() + 1e-3 * deviation;
-            assert!(
-                (mean - latency as f64).abs() < mean_tolerance,
-                "{distribution:?}: mean {mean}"
-            );
-            assert!(
-                (spread - deviation).abs() < spread_tolerance,
-                "{distribution:?}: deviation {spread}"
-            );
+            assert!((mean - latency as f64).abs() < mean_tolerance, "{distribution:?}: mean {mean}");
+            assert!((spread - deviation).abs() < spread_tolerance, "{distribution:?}: deviation {spread}");
         }
     }
 

@@ -45,10 +45,7 @@ mod tests {
             n += 1;
         }
         let expect = f64::from(n) / 256.0;
-        count
-            .iter()
-            .map(|&c| (f64::from(c) - expect).powi(2) / expect)
-            .sum()
+        count.iter().map(|&c| (f64::from(c) - expect).powi(2) / expect).sum()
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
     if packet::take_shaped(ctx) {
         return TC_ACT_OK as i32;
     }
-    let (Some(rule), Some(state), Some(counters)) = (maps::rule(), maps::state(), maps::counters()) else {
+    let (Some(_), Some(rule), Some(state), Some(counters)) =
+        (maps::link(), maps::rule(), maps::state(), maps::counters())
+    else {
         return TC_ACT_OK as i32;
     };
     let frame = packet::frame(ctx);

@@ -11,7 +11,7 @@ const NO_MATCH: i32 = 0;
 
 #[inline(always)]
 pub(crate) fn ingress(ctx: &TcContext) -> i32 {
-    let Some(rule) = maps::rule() else {
+    let (Some(_), Some(rule)) = (maps::link(), maps::rule()) else {
         return NO_MATCH;
     };
     // SAFETY: no arguments.
@@ -23,11 +23,7 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
         let frame = packet::frame(ctx);
         counters.packets += u64::from(frame.wire_packets);
         counters.bytes += u64::from(frame.wire_bytes);
-        let passed = if expired {
-            &mut counters.passed_expired
-        } else {
-            &mut counters.passed_not_ip
-        };
+        let passed = if expired { &mut counters.passed_expired } else { &mut counters.passed_not_ip };
         *passed += u64::from(frame.wire_packets);
     }
     NO_MATCH

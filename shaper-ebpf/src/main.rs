@@ -5,11 +5,7 @@
 //! target than BPF this is an empty program, so that plain cargo commands work without the eBPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // The BPF target says that it has no compare-and-swap, because its first instruction set had none; cpu v3 has.
-#![cfg_attr(
-    target_arch = "bpf",
-    feature(core_intrinsics),
-    allow(internal_features, reason = "see above")
-)]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features, reason = "see above"))]
 
 #[cfg(target_arch = "bpf")]
 mod edt;
@@ -64,6 +60,15 @@ mod entry {
     pub(crate) fn shaper_return(ctx: TcContext) -> i32 {
         crate::relay::give_back(&ctx)
     }
+
+    /// Digest of the sources this object was built from, which `cargo xtask ebpf --check` reads.
+    #[unsafe(no_mangle)]
+    #[unsafe(link_section = "shaper.sources")]
+    static SOURCES: [u8; 86] =
+        match concat!("shaper-sources-sha256:", env!("SHAPER_SOURCES_SHA256")).as_bytes().first_chunk() {
+            Some(bytes) => *bytes,
+            None => panic!("a SHA-256 digest has 64 hexadecimal digits"),
+        };
 
     #[panic_handler]
     fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

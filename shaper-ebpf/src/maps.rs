@@ -6,7 +6,7 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
-use shaper_common::abi::{Counters, Link, RelayReport, Rule, RuleState};
+use shaper_common::abi::{ABI_VERSION, Counters, Link, RelayReport, Rule, RuleState};
 use shaper_common::decide::{Shared, State};
 
 #[map]
@@ -20,10 +20,11 @@ static SHAPER_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1,
 #[map]
 static SHAPER_RELAY: Array<RelayReport> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// The link this program is attached for.
+/// The link this program is attached for. Every program that is attached to a link reads this, so that the map can be
+/// found through the program.
 #[inline(always)]
 pub(crate) fn link() -> Option<&'static Link> {
-    SHAPER_LINK.get(0)
+    SHAPER_LINK.get(0).filter(|link| link.abi_version == ABI_VERSION)
 }
 
 /// The rule for everything.

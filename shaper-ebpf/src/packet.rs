@@ -67,24 +67,14 @@ pub(crate) fn frame(ctx: &TcContext) -> Frame {
     // SAFETY: the context pointer is valid for the program's whole run.
     let (len, segments) = unsafe { ((*skb).len, (*skb).gso_segs) };
     if segments <= 1 {
-        return Frame {
-            wire_bytes: len,
-            wire_packets: 1,
-        };
+        return Frame { wire_bytes: len, wire_packets: 1 };
     }
     // SAFETY: as above.
     let wire_len = unsafe { (*skb).wire_len };
     // The kernel counts the headers of each segment on egress only; on ingress `wire_len` is the length without the
     // link header (net/core/dev.c, qdisc_pkt_len_init and sch_handle_ingress).
-    let wire_bytes = if wire_len > len {
-        wire_len
-    } else {
-        len + (segments - 1) * headers_len(ctx)
-    };
-    Frame {
-        wire_bytes,
-        wire_packets: segments,
-    }
+    let wire_bytes = if wire_len > len { wire_len } else { len + (segments - 1) * headers_len(ctx) };
+    Frame { wire_bytes, wire_packets: segments }
 }
 
 /// Bytes in front of the payload of a GSO frame, which each of its segments repeats.
@@ -96,10 +86,7 @@ fn headers_len(ctx: &TcContext) -> u32 {
         (ETH_HLEN + 40, ctx.load::<u8>(ETH_HLEN + 6).unwrap_or(IPPROTO_TCP))
     } else {
         let ihl = ctx.load::<u8>(ETH_HLEN).unwrap_or(0x45) & 0x0f;
-        (
-            ETH_HLEN + ihl as usize * 4,
-            ctx.load::<u8>(ETH_HLEN + 9).unwrap_or(IPPROTO_TCP),
-        )
+        (ETH_HLEN + ihl as usize * 4, ctx.load::<u8>(ETH_HLEN + 9).unwrap_or(IPPROTO_TCP))
     };
     let transport_len = if next == IPPROTO_TCP {
         (ctx.load::<u8>(transport + 12).unwrap_or(0x50) >> 4) as u32 * 4

@@ -93,10 +93,7 @@ pub(crate) fn stamp(ctx: &TcContext) -> i32 {
     if steered != STEERED {
         return TC_ACT_SHOT as i32;
     }
-    let header = HoldHeader {
-        departure_ns: u64::from(high) << 32 | u64::from(low),
-        reserved: 0,
-    };
+    let header = HoldHeader { departure_ns: u64::from(high) << 32 | u64::from(low), reserved: 0 };
     let len = size_of::<HoldHeader>() as u32;
     // SAFETY: as above.
     if unsafe { bpf_skb_change_head(skb, len, 0) } != 0 {

@@ -1,7 +1,13 @@
 //! Makes a real network behave badly on purpose, and exactly as asked.
 
+pub mod attachment;
+pub mod bpf;
+pub mod cli;
+pub mod engine;
 pub mod measure;
 pub mod netlink;
+pub mod plan;
+pub mod probe;
 pub mod relay;
 pub mod shape;
 pub mod target;

@@ -1,3 +1,5 @@
 //! The `shaper` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    shaper::cli::main()
+}

@@ -1,3 +1,64 @@
-//! Tasks.
+//! `cargo xtask`: the tasks of this workspace that are more than one cargo command.
 
-fn main() {}
+mod command;
+mod debian;
+mod demo;
+mod ebpf;
+mod interrupt;
+mod loopback;
+mod supervise;
+mod test;
+mod uml;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use workspace::Workspace;
+
+/// Tasks of the shaper workspace.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Task {
+    Ebpf(ebpf::Options),
+    Test(test::Options),
+    Demo(demo::Options),
+    Uml(uml::Options),
+    /// Process 1 of `uml`.
+    #[command(hide = true)]
+    UmlInit {
+        order: PathBuf,
+        /// What the kernel passes on of its own command line.
+        #[arg(hide = true)]
+        kernel: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    run(Cli::parse().task).unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Ebpf(options) => ebpf::main(&Workspace::find()?, &options).map(|()| ExitCode::SUCCESS),
+        Task::Test(options) => test::main(&Workspace::find()?, &options),
+        Task::Demo(options) => demo::main(&Workspace::find()?, &options),
+        Task::Uml(options) => {
+            interrupt::remember()?;
+            uml::main(&Workspace::find()?, &options)
+        }
+        Task::UmlInit { order, .. } => uml::init(&order).map(|()| ExitCode::SUCCESS),
+    }
+}

@@ -1,1 +1,20 @@
-//! Route netlink: the only sockets that change kernel state.
+//! rtnetlink: the only socket that configures the kernel's network, and the messages for links, addresses and routes.
+//!
+//! A [`Message`] is built without touching the kernel and knows two texts: what it does (for errors) and the
+//! iproute2 command that would do the same (for a dry run). A [`Socket`] sends it and keeps what the kernel answers,
+//! its extended-ack text included. The messages of traffic control are in [`crate::tc`].
+//!
+//! Dumps are read leniently: an attribute this code does not know is skipped, so that a newer kernel never fails here.
+
+pub mod address;
+pub mod attr;
+mod error;
+pub mod link;
+mod message;
+pub mod route;
+mod socket;
+pub(crate) mod uapi;
+
+pub use error::Error;
+pub use message::{Message, Reply};
+pub use socket::Socket;

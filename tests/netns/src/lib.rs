@@ -1,1 +1,24 @@
-//! Harness of the namespace tests.
+//! Harness of the namespace tests: worlds, the real `shaper` binary, and what is compared before and after.
+//!
+//! A [`world::World`] is two network namespaces joined by veth links. It has no names: file descriptors of this process are
+//! all that keeps it alive, so it is gone when the test ends, panics or is killed. Trials run in parallel, each in a world
+//! of its own; those whose readings need the machine to themselves say so ([`case::Load::Alone`]).
+
+pub mod bpf;
+pub mod case;
+pub mod contained;
+pub mod engine;
+pub mod foreign;
+pub mod kernel;
+pub mod named;
+pub mod node;
+pub mod process;
+pub mod progress;
+pub mod reading;
+mod report;
+pub mod runner;
+pub mod shaper;
+pub mod snapshot;
+pub mod tolerance;
+pub mod wait;
+pub mod world;

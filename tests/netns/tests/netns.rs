@@ -1,3 +1,54 @@
-//! Tests in namespaces.
+//! Tests of the real binary in real network namespaces: root needed, `cargo xtask test` runs them.
 
-fn main() {}
+#[path = "netns/bandwidth.rs"]
+mod bandwidth;
+#[path = "netns/death.rs"]
+mod death;
+#[path = "netns/expiry.rs"]
+mod expiry;
+#[path = "netns/idempotence.rs"]
+mod idempotence;
+#[path = "netns/instruments.rs"]
+mod instruments;
+#[path = "netns/isolation.rs"]
+mod isolation;
+#[path = "netns/jitter.rs"]
+mod jitter;
+#[path = "netns/leftovers.rs"]
+mod leftovers;
+#[path = "netns/refusals.rs"]
+mod refusals;
+#[path = "netns/restore.rs"]
+mod restore;
+#[path = "netns/rtt.rs"]
+mod rtt;
+#[path = "netns/selection.rs"]
+mod selection;
+#[path = "netns/throughput.rs"]
+mod throughput;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = leftovers::hold_if_asked() {
+        return code;
+    }
+    shaper_netns_tests::runner::main(
+        [
+            instruments::cases(),
+            rtt::cases(),
+            jitter::cases(),
+            bandwidth::cases(),
+            throughput::cases(),
+            idempotence::cases(),
+            restore::cases(),
+            death::cases(),
+            expiry::cases(),
+            isolation::cases(),
+            selection::cases(),
+            refusals::cases(),
+            leftovers::cases(),
+        ]
+        .concat(),
+    )
+}

@@ -1,0 +1,177 @@
+//! What of ours is on the links of a namespace, found through the kernel objects alone.
+//!
+//! An *attachment* is one direction of one link, shaped by one engine. Its filter holds its program, the program holds its
+//! maps, and the maps say the rest: what was asked for, what was changed and must be put back. There is no other record.
+
+use shaper_common::abi::{self, Direction};
+
+use crate::bpf::{self, Maps};
+use crate::netlink::link::{self, Device, Link};
+use crate::netlink::{self, Socket};
+use crate::tc::{self, Handle, filter, qdisc};
+
+/// Preference of our filters on a hook.
+pub const PREF: u16 = 0x5a00;
+/// Handle of our filter within the preference.
+pub const FILTER_HANDLE: u32 = 1;
+/// Handle of a root qdisc of ours.
+pub const ROOT: Handle = Handle::qdisc(0x5a00);
+/// The htb class for packets to shape.
+pub const CLASS: Handle = Handle::new(0x5a00, 1);
+/// Handle of the netem below [`CLASS`].
+pub const LEAF: Handle = Handle::qdisc(0x5a01);
+/// What our filters' names start with.
+const FILTER_PREFIX: &str = "shaper_";
+
+/// Name of the TAP for a direction of a link; at most 15 bytes with the largest ifindex.
+#[must_use]
+pub fn tap_name(direction: Direction, ifindex: u32) -> String {
+    match direction {
+        Direction::Egress => format!("shp-e{ifindex}"),
+        Direction::Ingress => format!("shp-i{ifindex}"),
+    }
+}
+
+/// Name of the ifb for the ingress of a link.
+#[must_use]
+pub fn ifb_name(ifindex: u32) -> String {
+    format!("shi-{ifindex}")
+}
+
+/// Whether a link is one that we made to hold packets: a TAP or an ifb of a name that [`tap_name`] or [`ifb_name`] gives.
+#[must_use]
+pub fn is_holder(link: &Link) -> bool {
+    let numbered = |prefix| link.name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u32>().is_ok());
+    match link.kind.as_deref() {
+        Some("tun") => numbered("shp-e") || numbered("shp-i"),
+        Some("ifb") => numbered("shi-"),
+        _ => false,
+    }
+}
+
+/// The clsact hook of a direction.
+#[must_use]
+pub fn hook(direction: Direction) -> Handle {
+    match direction {
+        Direction::Egress => Handle::EGRESS,
+        Direction::Ingress => Handle::INGRESS,
+    }
+}
+
+/// One direction of one link that is shaped.
+#[derive(Debug)]
+pub struct Attachment {
+    /// The link.
+    pub link: Link,
+    /// The direction.
+    pub direction: Direction,
+    /// Its maps; an error when they cannot be read.
+    pub maps: Result<Maps, bpf::object::Error>,
+    /// What the maps say of the link; an error when another version wrote it.
+    pub record: Result<abi::Link, bpf::object::Error>,
+    /// The TAP or ifb that belongs to it, when it is there.
+    pub holder: Option<Link>,
+}
+
+/// Everything of interest in one namespace.
+#[derive(Debug)]
+pub struct Survey {
+    /// All links.
+    pub links: Vec<Link>,
+    /// All qdiscs.
+    pub qdiscs: Vec<tc::Observed>,
+    /// What is shaped.
+    pub attachments: Vec<Attachment>,
+    /// Links (by number) whose hooks have filters that are not ours.
+    pub foreign_filters: Vec<u32>,
+}
+
+impl Survey {
+    /// Looks at the socket's namespace.
+    ///
+    /// # Errors
+    ///
+    /// When a dump is refused.
+    pub fn take(socket: &mut Socket) -> Result<Self, netlink::Error> {
+        let links = link::dump(socket)?;
+        let qdiscs = qdisc::dump(socket)?;
+        let mut survey = Self { links, qdiscs, attachments: Vec::new(), foreign_filters: Vec::new() };
+        for link in survey.links.clone() {
+            if is_holder(&link) || survey.clsact(&link).is_none() {
+                continue;
+            }
+            for direction in [Direction::Egress, Direction::Ingress] {
+                survey.look_at_hook(socket, &link, direction)?;
+            }
+        }
+        Ok(survey)
+    }
+
+    fn look_at_hook(
+        &mut self,
+        socket: &mut Socket,
+        link: &Link,
+        direction: Direction,
+    ) -> Result<(), netlink::Error> {
+        for filter in filter::dump(socket, &link.device(), hook(direction))? {
+            let ours = filter.pref == PREF
+                && filter.bpf.as_ref().is_some_and(|program| program.name.starts_with(FILTER_PREFIX));
+            match filter.bpf.and_then(|program| program.id) {
+                Some(id) if ours => self.attachments.push(self.attachment(link, direction, id)),
+                _ => self.foreign_filters.push(link.ifindex),
+            }
+        }
+        Ok(())
+    }
+
+    fn attachment(&self, link: &Link, direction: Direction, program: u32) -> Attachment {
+        let maps = Maps::of_program(program);
+        let record = match &maps {
+            Ok(maps) => maps.link(),
+            // The maps' own error is reported from `maps`.
+            Err(_) => Ok(abi::Link::default()),
+        };
+        let names = [tap_name(direction, link.ifindex), ifb_name(link.ifindex)];
+        let belongs = |other: &&Link| {
+            is_holder(other)
+                && (other.name == names[0] || direction == Direction::Ingress && other.name == names[1])
+        };
+        let holder = self.links.iter().find(belongs).cloned();
+        Attachment { link: link.clone(), direction, maps, record, holder }
+    }
+
+    /// The attachment of one direction of a link.
+    #[must_use]
+    pub fn attachment_of(&self, ifindex: u32, direction: Direction) -> Option<&Attachment> {
+        self.attachments.iter().find(|found| found.link.ifindex == ifindex && found.direction == direction)
+    }
+
+    /// The clsact (or ingress) qdisc of a link.
+    #[must_use]
+    pub fn clsact(&self, link: &Link) -> Option<&tc::Observed> {
+        self.qdiscs.iter().find(|qdisc| qdisc.ifindex == link.ifindex && qdisc.parent == Handle::CLSACT)
+    }
+
+    /// The root qdisc of a link.
+    #[must_use]
+    pub fn root(&self, ifindex: u32) -> Option<&tc::Observed> {
+        self.qdiscs.iter().find(|qdisc| qdisc.ifindex == ifindex && qdisc.parent == Handle::ROOT)
+    }
+
+    /// The netem below our htb class on a link.
+    #[must_use]
+    pub fn leaf(&self, ifindex: u32) -> Option<&tc::Observed> {
+        self.qdiscs.iter().find(|qdisc| qdisc.ifindex == ifindex && qdisc.parent == CLASS)
+    }
+
+    /// Devices of ours that belong to no attachment: of an `apply` that was killed, or whose link is gone.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<Device> {
+        let used = |link: &&Link| {
+            self.attachments
+                .iter()
+                .any(|found| found.holder.as_ref().is_some_and(|holder| holder.ifindex == link.ifindex))
+        };
+        self.links.iter().filter(|link| is_holder(link) && !used(link)).map(Link::device).collect()
+    }
+}

@@ -1,0 +1,8 @@
+//! The kernel programs: their object, their maps, and the system call behind both.
+
+pub mod maps;
+pub mod object;
+pub mod sys;
+
+pub use maps::Maps;
+pub use object::Object;

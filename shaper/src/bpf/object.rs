@@ -1,0 +1,157 @@
+//! The compiled kernel programs, embedded in the binary.
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use aya_obj::generated::bpf_insn;
+use aya_obj::maps::Map;
+
+use super::maps::Maps;
+use super::sys::{self, MapDef};
+
+/// As built by `cargo xtask ebpf` and committed, so that a plain `cargo build` needs no eBPF toolchain.
+static COMMITTED: &[u8] = include_bytes!("shaper.bpf.o");
+
+/// What went wrong with the programs or their maps.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The object is not one that aya-obj can read.
+    #[error("cannot read the eBPF object")]
+    Parse(#[source] aya_obj::ParseError),
+    /// A program refers to a map that is not there.
+    #[error("cannot relocate the eBPF object")]
+    Relocate(#[source] aya_obj::relocation::EbpfRelocationError),
+    /// There is no program of that name.
+    #[error("the eBPF object has no program `{0}`")]
+    NoProgram(String),
+    /// The kernel refused to make a map.
+    #[error("cannot create BPF map `{name}`")]
+    CreateMap {
+        /// Name of the map.
+        name: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The kernel refused a program.
+    #[error("cannot load BPF program `{name}`")]
+    LoadProgram {
+        /// Name of the program.
+        name: String,
+        /// The kernel's reason, with the end of the verifier's log.
+        source: io::Error,
+    },
+    /// A map could not be read or written.
+    #[error("cannot {operation} BPF map `{name}`")]
+    Map {
+        /// `read`, `write` or `find`.
+        operation: &'static str,
+        /// Name of the map.
+        name: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The program's maps are laid out by another version.
+    #[error("the programs on this link speak version {found} of the map layout, this binary speaks {expected}")]
+    AbiVersion {
+        /// What the link's map says.
+        found: u32,
+        /// [`shaper_common::abi::ABI_VERSION`].
+        expected: u32,
+    },
+}
+
+impl Error {
+    /// The kernel's reason, when it was the kernel that refused.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::CreateMap { source, .. } | Self::LoadProgram { source, .. } | Self::Map { source, .. } => {
+                source.raw_os_error()
+            }
+            Self::Parse(_) | Self::Relocate(_) | Self::NoProgram(_) | Self::AbiVersion { .. } => None,
+        }
+    }
+}
+
+/// A parsed object whose programs can be loaded.
+#[derive(Debug)]
+pub struct Object {
+    object: aya_obj::Object,
+}
+
+impl Object {
+    /// The object this binary was built with.
+    pub fn committed() -> Result<Self, Error> {
+        Self::parse(COMMITTED)
+    }
+
+    /// Another build of the object, as tests of a fresh build use it.
+    pub fn parse(elf: &[u8]) -> Result<Self, Error> {
+        Ok(Self { object: aya_obj::Object::parse(elf).map_err(Error::Parse)? })
+    }
+
+    /// Makes the maps of the object; they live as long as somebody holds them.
+    pub fn create_maps(&self) -> Result<Maps, Error> {
+        let mut maps = Maps::default();
+        for (name, map) in &self.object.maps {
+            let fd = create_map(name, map).map_err(|source| Error::CreateMap { name: name.clone(), source })?;
+            maps.insert(name, fd);
+        }
+        Ok(maps)
+    }
+
+    /// Binds the programs to `maps`, which must be all the maps that the programs to load refer to.
+    pub fn bind(mut self, maps: &Maps) -> Result<Programs, Error> {
+        let defs: Vec<(String, i32, Map)> = self
+            .object
+            .maps
+            .iter()
+            .filter_map(|(name, map)| Some((name.clone(), maps.fd(name)?.as_raw_fd(), map.clone())))
+            .collect();
+        let text = self.object.functions.keys().map(|(section, _)| *section).collect::<HashSet<_>>();
+        self.object
+            .relocate_maps(defs.iter().map(|(name, fd, map)| (name.as_str(), *fd, map)), &text)
+            .map_err(Error::Relocate)?;
+        self.object.relocate_calls(&text).map_err(Error::Relocate)?;
+        Ok(Programs { object: self.object })
+    }
+}
+
+fn create_map(name: &str, map: &Map) -> io::Result<OwnedFd> {
+    let def = MapDef {
+        map_type: map.map_type(),
+        key_size: map.key_size(),
+        value_size: map.value_size(),
+        max_entries: map.max_entries(),
+        flags: map.map_flags(),
+    };
+    let fd = sys::map_create(name, &def)?;
+    // Only read-only data sections come with content.
+    if !map.data().is_empty() {
+        sys::map_update(fd.as_fd(), &0u32.to_ne_bytes(), map.data())?;
+        sys::map_freeze(fd.as_fd())?;
+    }
+    Ok(fd)
+}
+
+/// Programs bound to maps, ready to load.
+#[derive(Debug)]
+pub struct Programs {
+    object: aya_obj::Object,
+}
+
+impl Programs {
+    /// Loads a program into the kernel, where it lives as long as a filter or a descriptor holds it.
+    pub fn load(&self, name: &str) -> Result<OwnedFd, Error> {
+        let instructions = self.instructions(name).ok_or_else(|| Error::NoProgram(name.to_owned()))?;
+        let license: &CString = &self.object.license;
+        sys::prog_load(name, license, instructions)
+            .map_err(|source| Error::LoadProgram { name: name.to_owned(), source })
+    }
+
+    fn instructions(&self, name: &str) -> Option<&[bpf_insn]> {
+        let program = self.object.programs.get(name)?;
+        Some(&self.object.functions.get(&program.function_key())?.instructions)
+    }
+}

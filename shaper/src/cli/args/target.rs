@@ -1,0 +1,31 @@
+//! Which namespace.
+
+use clap::Args;
+
+use super::value;
+use crate::target::Target;
+
+/// The flags that name a namespace; at most one can be given.
+#[derive(Args, Clone, Debug, Default)]
+#[group(id = "target", multiple = false)]
+#[command(next_help_heading = "Namespace")]
+pub struct TargetArgs {
+    /// A network namespace by its name in `ip netns`, or the path of a namespace file
+    #[arg(long, value_name = "NAME|PATH", value_parser = value::namespace)]
+    ns: Option<Target>,
+    /// The network namespace that this process runs in
+    #[arg(long, value_name = "PID", value_parser = value::pid)]
+    pid: Option<u32>,
+    /// The network namespace that this command itself runs in
+    #[arg(long = "self")]
+    own: bool,
+}
+
+impl TargetArgs {
+    /// The namespace named, if one is.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        let own = self.own.then_some(Target::Own);
+        self.ns.clone().or(self.pid.map(Target::Pid)).or(own)
+    }
+}

@@ -1,0 +1,137 @@
+use clap::CommandFactory;
+
+use super::*;
+use crate::shape::{Direction, Distribution, EngineChoice};
+use crate::target::Target;
+use crate::units::Delay;
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    Cli::read(line.split_whitespace().map(OsString::from)).map(|cli| cli.command)
+}
+
+fn apply(line: &str) -> ApplyArgs {
+    match parse(line) {
+        Ok(Command::Apply(args)) => args,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_example_in_the_help_parses() {
+    let mut examples = 0;
+    let mut root = Cli::command();
+    let names: Vec<String> = root
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let mut texts = vec![root.render_long_help().to_string()];
+    for name in names {
+        texts.push(
+            root.find_subcommand_mut(&name)
+                .expect("listed above")
+                .render_long_help()
+                .to_string(),
+        );
+    }
+    for line in texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.starts_with("  shaper "))
+    {
+        parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        examples += 1;
+    }
+    assert!(examples >= 12, "only {examples} examples found");
+}
+
+#[test]
+fn apply_takes_every_flag_of_the_issue() {
+    let args = apply(
+        "shaper apply --ns inst-1 --latency 100ms --jitter 10ms --distribution ParetoNormal --bandwidth 10mbit --queue 64kb \
+         --dev eth0 --direction both --engine relay --seed 7 --for 30s --dry-run --json",
+    );
+    assert_eq!(args.target.target(), Some(Target::Name("inst-1".to_owned())));
+    assert_eq!(args.dev.as_deref(), Some("eth0"));
+    assert_eq!(
+        (args.direction, args.engine),
+        (Direction::Both, EngineChoice::Relay)
+    );
+    assert_eq!(args.time_limit, Some(Delay::from_secs(30)));
+    assert!(args.dry_run && args.json);
+    let shape = args.shape.shape().unwrap();
+    assert_eq!(shape.distribution(), Distribution::ParetoNormal);
+    assert_eq!(shape.queue().unwrap().to_string(), "64Kb");
+    assert_eq!(shape.seed(), Some(7));
+}
+
+#[test]
+fn tc_users_find_their_names() {
+    let args = apply("shaper apply --self --delay 5ms --rate 1mbit");
+    assert_eq!(args.target.target(), Some(Target::Own));
+    assert_eq!(
+        (args.direction, args.engine),
+        (Direction::Egress, EngineChoice::Auto)
+    );
+    let shape = args.shape.shape().unwrap();
+    assert_eq!(shape.latency(), Delay::from_ms(5));
+    assert_eq!(shape.bandwidth().unwrap().to_string(), "1Mbit");
+}
+
+#[test]
+fn a_slash_makes_a_path() {
+    let target = |line: &str| apply(line).target.target().unwrap();
+    assert_eq!(
+        target("shaper apply --ns /run/netns/x --latency 1ms"),
+        Target::Path("/run/netns/x".into())
+    );
+    assert_eq!(
+        target("shaper apply --ns ./x --latency 1ms"),
+        Target::Path("./x".into())
+    );
+    assert_eq!(target("shaper apply --pid 1 --latency 1ms"), Target::Pid(1));
+}
+
+#[test]
+fn show_takes_no_target_or_one() {
+    for (line, expected) in [
+        ("shaper show", None),
+        ("shaper show --pid 7", Some(Target::Pid(7))),
+    ] {
+        match parse(line) {
+            Ok(Command::Show(args)) => assert_eq!(args.target.target(), expected),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+    assert!(parse("shaper show --pid 7 --self").is_err());
+}
+
+#[test]
+fn demo_has_a_shape_of_its_own() {
+    for (line, latency, seed) in [
+        ("shaper demo", DEMO_LATENCY, None),
+        ("shaper demo --seed 3", DEMO_LATENCY, Some(3)),
+        ("shaper demo --delay 1ms", Delay::from_ms(1), None),
+    ] {
+        match parse(line) {
+            Ok(Command::Demo(args)) => {
+                let shape = args.shape.shape_or(DEMO_LATENCY).unwrap();
+                assert_eq!((shape.latency(), shape.seed()), (latency, seed), "{line}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn relay_takes_what_apply_gives_it() {
+    let line = "shaper relay --tap-fd 3 --packet-fd 4 --report-fd 5 --ready-fd 6 --direction ingress --ifindex 2 --tether /run/netns/x --netns-dev 4 --netns-ino 9";
+    match parse(line) {
+        Ok(Command::Relay(args)) => assert_eq!((args.tap_fd, args.direction), (3, Direction::Ingress)),
+        other => panic!("{other:?}"),
+    }
+}

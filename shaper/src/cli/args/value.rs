@@ -1,0 +1,95 @@
+//! Values of flags that are checked at the prompt and have no type of their own.
+
+use std::os::fd::RawFd;
+
+use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
+
+use crate::target::Target;
+use crate::shape::{Direction, Named};
+use crate::units::Delay;
+
+/// The longest name of a link: `IFNAMSIZ` less the final zero.
+const LINK_NAME_MAX: usize = 15;
+/// The longest file name (`NAME_MAX`), which the name of an `ip netns` namespace is.
+const NAMESPACE_NAME_MAX: usize = 255;
+/// The largest process id (`PID_MAX_LIMIT` is 2^22 and `pid_t` has 31 bits).
+const PID_MAX: u32 = i32::MAX as u32;
+/// Bounds of a time limit; a year is far beyond any test, and far below the end of `CLOCK_MONOTONIC`.
+const TIME_LIMIT_MIN: Delay = Delay::from_ms(1);
+const TIME_LIMIT_MAX: Delay = Delay::from_secs(365 * 24 * 3_600);
+
+/// Reads one of the words of `T`; `--help` and errors list them.
+pub(super) fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::ALL.iter().map(|value| value.name())).try_map(|word| T::from_name(&word))
+}
+
+/// Reads an inherited descriptor.
+pub(super) fn descriptor() -> RangedI64ValueParser<RawFd> {
+    clap::value_parser!(RawFd).range(0..)
+}
+
+/// Reads the name of an `ip netns` namespace, or a path, which is what has a slash.
+pub(super) fn namespace(text: &str) -> Result<Target, String> {
+    if text.contains('/') {
+        return Ok(Target::Path(text.into()));
+    }
+    let legal = !matches!(text, "" | "." | "..") && text.len() <= NAMESPACE_NAME_MAX;
+    if legal && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Ok(Target::Name(text.to_owned()));
+    }
+    Err(format!(
+        "{text:?} names no namespace: write a name that `ip netns` lists (such as `inst-1`) or the path of a namespace \
+         file (such as `/proc/4242/ns/net`)"
+    ))
+}
+
+/// Reads the name of a link, by the rules of the kernel's `dev_valid_name`.
+pub(super) fn link(text: &str) -> Result<String, String> {
+    let legal = !matches!(text, "" | "." | "..") && text.len() <= LINK_NAME_MAX;
+    if legal && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} cannot be the name of a link: write one that `ip link` lists (such as `eth0`), of at most \
+         {LINK_NAME_MAX} bytes and without `/`, `:` or spaces"
+    ))
+}
+
+/// Reads a process id.
+pub(super) fn pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse().ok().filter(|pid| (1..=PID_MAX).contains(pid));
+    pid.ok_or_else(|| {
+        format!("{text:?} is not a process id: write a whole number from 1 to {PID_MAX}, such as `4242`")
+    })
+}
+
+/// Reads a seed.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse().ok();
+    seed.ok_or_else(|| {
+        format!(
+            "{text:?} is not a seed: write a whole number from 0 to {}, such as `42`",
+            u64::MAX
+        )
+    })
+}
+
+/// Reads how long a shape is to last.
+pub(super) fn time_limit(text: &str) -> Result<Delay, String> {
+    let limit: Delay = text.parse().map_err(|e: crate::units::Error| e.to_string())?;
+    if (TIME_LIMIT_MIN..=TIME_LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(format!(
+        "`{text}` is out of range: give from {TIME_LIMIT_MIN} to 8760h (a year), such as `30s`"
+    ))
+}
+
+/// Reads the direction of a relay, of which there is one for each.
+pub(super) fn one_direction(text: &str) -> Result<Direction, String> {
+    match Direction::from_name(text) {
+        Ok(Direction::Both) => Err("a relay serves one direction: write `egress` or `ingress`".to_owned()),
+        Ok(direction) => Ok(direction),
+        Err(e) => Err(e.to_string()),
+    }
+}

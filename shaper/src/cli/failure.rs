@@ -1,0 +1,54 @@
+//! From what failed to how the command ends: the one table of exit codes and hints.
+
+use nix::errno::Errno;
+
+use super::exit::{Code, Failure};
+use crate::{bpf, engine, netlink, target};
+
+const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
+
+pub(super) fn netns(error: target::netns::Error) -> Failure {
+    use target::netns::Error;
+    match error {
+        Error::Permission { .. } => Failure::new(Code::Permission, error)
+            .hint("entering another namespace takes CAP_SYS_ADMIN: run as root"),
+        Error::NotFound { .. } | Error::NotANamespace { .. } => Failure::new(Code::Usage, error),
+        _ => Failure::new(Code::Failed, error),
+    }
+}
+
+//TMP
+pub(super) fn netlink(error: netlink::Error) -> Failure {
+    let errno = error.errno();
+    let failure = Failure::new(code_of(errno), error);
+    if errno == Errno::EPERM { failure.hint("changing links and qdiscs takes CAP_NET_ADMIN: run as root") } else { failure }
+}
+
+fn bpf(error: bpf::object::Error) -> Failure {
+    match error.errno().map(Errno::from_raw) {
+        Some(Errno::EPERM) => Failure::new(Code::Permission, error)
+            .hint("loading classifiers takes CAP_BPF and CAP_NET_ADMIN in the initial user namespace: run as root"),
+        Some(Errno::EINVAL | Errno::EOPNOTSUPP) => Failure::new(Code::Unsupported, error).hint(DOCTOR),
+        _ => Failure::new(Code::Failed, error),
+    }
+}
+
+pub(super) fn engine(error: engine::Error) -> Failure {
+    use engine::Error;
+    match error {
+        Error::Netlink(error) => netlink(error),
+        Error::Bpf(error) => bpf(error),
+        Error::Netns(error) => netns(error),
+        Error::ForeignRoot { .. } => Failure::new(Code::Failed, error)
+            .hint("--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`"),
+        _ => Failure::new(Code::Failed, error),
+    }
+}
+
+fn code_of(errno: Errno) -> Code {
+    match errno {
+        Errno::EPERM | Errno::EACCES => Code::Permission,
+        Errno::EOPNOTSUPP => Code::Unsupported,
+        _ => Code::Failed,
+    }
+}

@@ -1,0 +1,206 @@
+//! A shape for a direction of a link that has none.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use shaper_common::abi::{self, Direction, Engine, Link as Record, program, undo};
+
+use crate::attachment::{self, CLASS, FILTER_HANDLE, PREF, ROOT, Survey};
+use crate::bpf::object::Programs;
+use crate::bpf::Object;
+use crate::netlink::Message;
+use crate::netlink::link::{self, AddrGenMode, Device, Settings};
+use crate::plan::{gso, rule};
+use crate::tc::filter::bpf::{Action, Filter};
+use crate::tc::filter::{Mirred, Side};
+use crate::tc::qdisc::Qdisc;
+use crate::tc::{Handle, Verb};
+
+use super::{Error, Request, Session, clear, edt, netem, relay};
+
+/// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
+const STALE_AFTER_NS: u64 = 200_000_000;
+
+/// Puts the shape on, in the order that the module's parent describes.
+pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error> {
+    let survey = session.survey()?;
+    let Request { link, direction, engine, shape, .. } = request;
+    if *direction == Direction::Egress && *engine != Engine::Relay {
+        refuse_foreign_root(&survey, request)?;
+    }
+    clear::leftovers_of(session, &survey, link.ifindex, *direction)?;
+
+    let object = Object::committed()?;
+    let maps = object.create_maps()?;
+    let programs = object.bind(&maps)?;
+    let seed = shape.seed().unwrap_or_else(draw_seed);
+    let mut record = record(&survey, request);
+    maps.set_link(&record)?;
+
+    let (queue_dev, hook) = match engine {
+        Engine::Relay => {
+            let tap = relay::start(session, request, &maps, &programs)?;
+            record.holder_ifindex = tap.ifindex;
+            (None, filter(&link.device(), *direction, program::STEER, Action::Direct))
+        }
+        Engine::Edt | Engine::Netem => {
+            let name = if *engine == Engine::Edt { program::EDT } else { program::NETEM };
+            match direction {
+                Direction::Egress => {
+                    (Some(link.device()), filter(&link.device(), *direction, name, Action::Direct))
+                }
+                Direction::Ingress => {
+                    let ifb = add_ifb(session, request, name, &programs.load(name)?)?;
+                    record.holder_ifindex = ifb.ifindex;
+                    let action = Action::Redirect(Mirred { side: Side::Egress, dev: ifb.clone() });
+                    (Some(ifb), filter(&link.device(), *direction, program::DIVERT, action))
+                }
+            }
+        }
+    };
+    maps.set_link(&record)?;
+    attach(session, &survey, &hook, &programs)?;
+
+    if let Some(dev) = queue_dev {
+        session.send(match engine {
+            Engine::Edt => edt::queue(&dev, shape),
+            Engine::Netem => netem::queue(&dev, shape, seed),
+            Engine::Relay => Vec::new(),
+        })?;
+    }
+    if record.undo & undo::GSO_MAX_SEGS != 0 {
+        session.send(vec![set_gso_max_segs(&link.device(), record.gso_max_segs_set)])?;
+    }
+    let rule = rule::of_shape(shape, seed, request.expires_ns);
+    if session.effect(|| format!("rule: {}", describe(request))) {
+        maps.set_rule(&rule)?;
+    }
+    Ok(())
+}
+
+/// What [`Session`] notes for a map write.
+pub(super) fn describe(request: &Request) -> String {
+    let parts = serde_json::to_string(&request.shape).unwrap_or_default();
+    format!("{} of `{}` {parts}", crate::shape::Named::name(crate::shape::Direction::from(request.direction)), request.link.name)
+}
+
+fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> {
+    match survey.root(request.link.ifindex) {
+        // The kernel's own default has no handle; one of ours is there when a killed command left it.
+        Some(root) if root.handle.major() != 0 && root.handle != ROOT => Err(Error::ForeignRoot {
+            link: request.link.name.clone(),
+            kind: root.kind.clone(),
+            handle: root.handle,
+            engine: request.engine,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn record(survey: &Survey, request: &Request) -> Record {
+    let Request { link, direction, engine, shape, .. } = request;
+    let mut record = Record {
+        abi_version: abi::ABI_VERSION,
+        engine: *engine as u32,
+        ifindex: link.ifindex,
+        direction: *direction as u32,
+        classid: CLASS.to_u32(),
+        stale_after_ns: STALE_AFTER_NS,
+        queue_bytes: rule::queue_bytes(shape),
+        engine_asked: u32::from(request.engine_asked),
+        ..Record::default()
+    };
+    if survey.clsact(link).is_none() || clear::clsact_is_ours(survey, link.ifindex) {
+        record.undo |= undo::CLSACT;
+    }
+    if *direction == Direction::Egress {
+        if *engine != Engine::Relay {
+            record.undo |= undo::ROOT_QDISC;
+        }
+        want_gso_max_segs(&mut record, request, link.gso_max_segs);
+    }
+    if *engine == Engine::Relay || *direction == Direction::Ingress {
+        record.undo |= undo::HOLDER;
+    }
+    record
+}
+
+/// Notes in the record that the link's `gso_max_segs` has to change for this shape.
+pub(super) fn want_gso_max_segs(record: &mut Record, request: &Request, now: Option<u32>) {
+    if let (Some(segs), Some(now)) = (gso::max_segs(&request.shape), now)
+        && segs != now
+    {
+        record.undo |= undo::GSO_MAX_SEGS;
+        record.gso_max_segs_before = now;
+        record.gso_max_segs_set = segs;
+    }
+}
+
+pub(super) fn set_gso_max_segs(dev: &Device, segs: u32) -> Message<'static> {
+    link::set(dev, &Settings { gso_max_segs: Some(segs), ..Settings::default() })
+}
+
+fn filter(dev: &Device, direction: Direction, name: &str, action: Action) -> Filter {
+    Filter {
+        dev: dev.clone(),
+        parent: attachment::hook(direction),
+        pref: PREF,
+        handle: FILTER_HANDLE,
+        name: name.to_owned(),
+        action,
+    }
+}
+
+/// The hook on the link: with the clsact qdisc, where there is none, in one batch, so that a killed command cannot leave
+/// a clsact of which nobody knows whose it is.
+fn attach(
+    session: &mut Session,
+    survey: &Survey,
+    hook: &Filter,
+    programs: &Programs,
+) -> Result<(), Error> {
+    let program = programs.load(&hook.name)?;
+    let mut messages = Vec::new();
+    let has_clsact = survey
+        .qdiscs
+        .iter()
+        .any(|qdisc| qdisc.ifindex == hook.dev.ifindex && qdisc.parent == Handle::CLSACT);
+    if !has_clsact {
+        messages.push(Qdisc::clsact(hook.dev.clone()).message(Verb::Add));
+    }
+    messages.push(hook.attach(Verb::Replace, program.as_fd()));
+    session.send(messages)?;
+    Ok(())
+}
+
+/// The ifb of an ingress shape, with the engine's program on its egress.
+fn add_ifb(session: &mut Session, request: &Request, name: &str, program: &OwnedFd) -> Result<Device, Error> {
+    let ifb = attachment::ifb_name(request.link.ifindex);
+    let settings = Settings {
+        ifalias: Some(format!("shaper: ingress of {}", request.link.name)),
+        addr_gen_mode: Some(AddrGenMode::None),
+        ..Settings::default()
+    };
+    session.send(vec![
+        link::add("ifb", &Settings { name: Some(ifb.clone()), ..Settings::default() }),
+        link::set_by_name(&ifb, &settings),
+        link::set_by_name(&ifb, &Settings { up: Some(true), ..Settings::default() }),
+    ])?;
+    let dev = if session.is_dry() {
+        Device { ifindex: 0, name: ifb }
+    } else {
+        link::by_name(session.socket(), &ifb)?.device()
+    };
+    let hook = filter(&dev, Direction::Egress, name, Action::Direct);
+    session.send(vec![
+        Qdisc::clsact(dev.clone()).message(Verb::Add),
+        hook.attach(Verb::Replace, program.as_fd()),
+    ])?;
+    Ok(dev)
+}
+
+/// A seed for a shape that came without one; 52 bits, so that it is the same number in every JSON reader.
+pub(super) fn draw_seed() -> u64 {
+    // The standard library seeds each of these from the system's source of randomness.
+    RandomState::new().build_hasher().finish() >> 12
+}

@@ -1,0 +1,137 @@
+//! Taking everything of ours away, and nothing else.
+
+use nix::errno::Errno;
+use shaper_common::abi::{Direction, undo};
+
+use crate::attachment::{self, Attachment, FILTER_HANDLE, PREF, ROOT, Survey};
+use crate::netlink::link;
+use crate::netlink::{self, Message};
+use crate::tc::filter::bpf::{Action, Filter};
+use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
+use crate::tc::{Handle, Verb};
+
+use super::{Error, Session, add, relay};
+
+/// One direction of a link that was cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cleared {
+    /// The link.
+    pub link: String,
+    /// The direction.
+    pub direction: Direction,
+}
+
+/// Clears every link of the session's namespace; goes on past failures and reports the first.
+///
+/// # Errors
+///
+/// The first failure.
+pub fn clear(session: &mut Session) -> Result<Vec<Cleared>, Error> {
+    let survey = session.survey()?;
+    let mut cleared = Vec::new();
+    let mut failed = None;
+    for (index, found) in survey.attachments.iter().enumerate() {
+        let is_last = survey.attachments[index + 1..].iter().all(|other| other.link.ifindex != found.link.ifindex);
+        match take_off(session, &survey, found, is_last) {
+            Ok(()) => cleared.push(Cleared { link: found.link.name.clone(), direction: found.direction }),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    for holder in survey.leftovers() {
+        if let Err(error) = gone(session.send(vec![link::delete(&holder)])) {
+            failed = failed.or(Some(error));
+        }
+    }
+    failed.map_or(Ok(cleared), Err)
+}
+
+/// Clears one direction of a link.
+pub(super) fn attachment(session: &mut Session, survey: &Survey, found: &Attachment) -> Result<(), Error> {
+    let is_only = survey.attachments.iter().filter(|other| other.link.ifindex == found.link.ifindex).count() == 1;
+    take_off(session, survey, found, is_only)
+}
+
+/// The filter goes last, because its maps are the record of all the rest, and with it the clsact qdisc when this is the
+/// last filter there: one batch, so that a killed command leaves no clsact of which nobody knows whose it is.
+fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last: bool) -> Result<(), Error> {
+    if let Some(root) = our_root(survey, found) {
+        gone(session.send(vec![root]))?;
+    }
+    if let Some(gso) = gso_back(found) {
+        gone(session.send(vec![gso]))?;
+    }
+    if let Some(holder) = &found.holder {
+        // The relay sends what it holds, and ends, when its TAP is gone.
+        let relay = relay::process(found);
+        gone(session.send(vec![link::delete(&holder.device())]))?;
+        if let Some(relay) = relay.filter(|_| !session.is_dry()) {
+            relay.wait();
+        }
+    }
+    let filter = Filter {
+        dev: found.link.device(),
+        parent: attachment::hook(found.direction),
+        pref: PREF,
+        handle: FILTER_HANDLE,
+        name: "shaper".to_owned(),
+        action: Action::Direct,
+    };
+    let mut messages = vec![filter.delete()];
+    let foreign = survey.foreign_filters.contains(&found.link.ifindex);
+    if is_last && !foreign && clsact_is_ours(survey, found.link.ifindex) {
+        messages.push(Qdisc::clsact(found.link.device()).message(Verb::Del));
+    }
+    gone(session.send(messages))
+}
+
+/// Deletes what a killed `apply` to this direction left without a filter that would tell of it.
+pub(super) fn leftovers_of(
+    session: &mut Session,
+    survey: &Survey,
+    ifindex: u32,
+    direction: Direction,
+) -> Result<(), Error> {
+    let names = [attachment::tap_name(direction, ifindex), attachment::ifb_name(ifindex)];
+    for holder in survey.leftovers() {
+        if holder.name == names[0] || direction == Direction::Ingress && holder.name == names[1] {
+            gone(session.send(vec![link::delete(&holder)]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a record says that the link's clsact qdisc is ours.
+pub(super) fn clsact_is_ours(survey: &Survey, ifindex: u32) -> bool {
+    survey.attachments.iter().any(|found| {
+        found.link.ifindex == ifindex && found.record.as_ref().is_ok_and(|record| record.undo & undo::CLSACT != 0)
+    })
+}
+
+fn our_root(survey: &Survey, found: &Attachment) -> Option<Message<'static>> {
+    let recorded = found.record.as_ref().is_ok_and(|record| record.undo & undo::ROOT_QDISC != 0);
+    let root = survey.root(found.link.ifindex)?;
+    // The kernel checks that the kind is the one there.
+    let kind = match root.kind.as_str() {
+        "fq" => Kind::Fq(fq::Options::default()),
+        "htb" => Kind::Htb(htb::Qdisc::default()),
+        _ => return None,
+    };
+    let qdisc = Qdisc { dev: found.link.device(), parent: Handle::ROOT, handle: ROOT, kind };
+    (recorded && root.handle == ROOT).then(|| qdisc.message(Verb::Del))
+}
+
+fn gso_back(found: &Attachment) -> Option<Message<'static>> {
+    let record = found.record.as_ref().ok()?;
+    let changed = record.undo & undo::GSO_MAX_SEGS != 0;
+    // Somebody else's later setting is theirs.
+    (changed && found.link.gso_max_segs == Some(record.gso_max_segs_set))
+        .then(|| add::set_gso_max_segs(&found.link.device(), record.gso_max_segs_before))
+}
+
+/// A thing that is already gone is cleared.
+fn gone(result: Result<(), netlink::Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ENODEV) => Ok(()),
+        other => other.map_err(Error::from),
+    }
+}

@@ -1,0 +1,55 @@
+//! `edt`: an `fq` root qdisc holds each packet until the time that the classifier stamped on it.
+//!
+//! ```text
+//! egress:   eth0 clsact egress: shaper_edt ─▶ root fq 5a00:
+//! ingress:  eth0 clsact ingress: shaper_divert ─▶ mirred ─▶ ifb clsact egress: shaper_edt ─▶ root fq 5a00: ─▶ eth0
+//! ```
+
+use crate::attachment::ROOT;
+use crate::netlink::Message;
+use crate::netlink::link::Device;
+use crate::plan::limits;
+use crate::shape::Shape;
+use crate::tc::qdisc::{Kind, Qdisc, fq};
+use crate::tc::{self, Handle, Verb};
+
+/// How late the timer may be; fq's default of 10 µs would be most of the lateness there is.
+const TIMER_SLACK_NS: u32 = 1_000;
+/// The horizon beyond the longest stay: a departure time must never be further off than fq accepts.
+const HORIZON_MARGIN_US: u64 = 1_000_000;
+
+/// Sets the queue up on a link.
+pub(super) fn queue(dev: &Device, shape: &Shape) -> Vec<Message<'static>> {
+    vec![qdisc(dev, options(shape)).message(Verb::Replace)]
+}
+
+/// Gives the queue the room that a new shape needs; what the old one had stays, for the packets that are still there.
+pub(super) fn widen(dev: &Device, shape: &Shape, now: &tc::Observed) -> Vec<Message<'static>> {
+    let (had, need) = (fq::Options::parse(&now.options), options(shape));
+    let wide = fq::Options {
+        limit_packets: had.limit_packets.max(need.limit_packets),
+        flow_limit_packets: had.flow_limit_packets.max(need.flow_limit_packets),
+        horizon_us: had.horizon_us.max(need.horizon_us),
+        ..need.clone()
+    };
+    let grows = wide.limit_packets > had.limit_packets
+        || wide.flow_limit_packets > had.flow_limit_packets
+        || wide.horizon_us > had.horizon_us;
+    if grows { vec![qdisc(dev, wide).message(Verb::Change)] } else { Vec::new() }
+}
+
+fn qdisc(dev: &Device, options: fq::Options) -> Qdisc {
+    Qdisc { dev: dev.clone(), parent: Handle::ROOT, handle: ROOT, kind: Kind::Fq(options) }
+}
+
+fn options(shape: &Shape) -> fq::Options {
+    let packets = limits::packets(shape);
+    let horizon_us = limits::longest_stay(shape).as_ns() / 1_000 + HORIZON_MARGIN_US;
+    fq::Options {
+        limit_packets: Some(packets),
+        flow_limit_packets: Some(packets),
+        timer_slack_ns: Some(TIMER_SLACK_NS),
+        horizon_us: Some(u32::try_from(horizon_us).unwrap_or(u32::MAX)),
+        ..fq::Options::default()
+    }
+}

@@ -1,0 +1,178 @@
+//! Shapes onto links: what each engine sets up, changes and takes back.
+//!
+//! An `apply` goes through the same steps with every engine, in an order that leaves a record in the kernel before each
+//! effect, so that the next command can finish or undo what a killed one began:
+//!
+//! 1. the *holder* outside the link, if there is one (an ifb, or the TAP and its relay), known by its name;
+//! 2. the *hook*: the clsact qdisc and the filter in one message batch, with the record of what will be changed in its map,
+//!    and no rule yet, so that every packet passes;
+//! 3. the *queue*: the root qdisc that holds packets (`edt`, `netem`), and the link's GSO setting;
+//! 4. the *rule*: from this map write on, packets are shaped.
+//!
+//! A changed shape only widens the queue's limits and swaps the rule: packets in the queue stay there.
+
+mod add;
+mod change;
+mod clear;
+mod edt;
+mod netem;
+mod relay;
+mod session;
+
+use std::path::PathBuf;
+
+use shaper_common::abi::{Direction, Engine};
+
+use crate::attachment::{Attachment, Survey};
+use crate::netlink::link::Link;
+use crate::shape::{EngineChoice, Named as _, Shape};
+use crate::tc::Handle;
+use crate::{bpf, netlink, target};
+
+pub use clear::{Cleared, clear};
+pub use session::Session;
+
+/// A shape to put on one direction of a link.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The link.
+    pub link: Link,
+    /// The direction.
+    pub direction: Direction,
+    /// Who holds the packets.
+    pub engine: Engine,
+    /// Whether the user asked for that engine.
+    pub engine_asked: bool,
+    /// The shape; without a seed, the one of the shape before is kept, or one is drawn.
+    pub shape: Shape,
+    /// `CLOCK_MONOTONIC` end of the shape; zero: none.
+    pub expires_ns: u64,
+    /// The file whose disappearance says that nobody wants the namespace any more; `None`: the relay stays until `clear`.
+    pub tether: Option<PathBuf>,
+}
+
+/// What [`apply`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The direction had no shape before.
+    Added,
+    /// It had another one.
+    Changed,
+    /// It had this one.
+    Unchanged,
+    /// It had this one, but its relay was gone.
+    Restarted,
+}
+
+/// What could not be done to a link.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The kernel refused a request.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The programs or their maps.
+    #[error(transparent)]
+    Bpf(#[from] bpf::object::Error),
+    /// The namespace.
+    #[error(transparent)]
+    Netns(#[from] target::netns::Error),
+    /// The link has a root qdisc that we did not make.
+    #[error(
+        "link `{link}` has a root qdisc that is not shaper's (`{kind} {handle}`), and engine `{}` would have to replace it",
+        EngineChoice::from(*.engine).name()
+    )]
+    ForeignRoot {
+        /// The link.
+        link: String,
+        /// Its qdisc.
+        kind: String,
+        /// The qdisc's handle.
+        handle: Handle,
+        /// The engine that needs the place.
+        engine: Engine,
+    },
+    /// The TAP could not be opened.
+    #[error("cannot make TAP `{name}`")]
+    Tap {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: crate::relay::tap::Error,
+    },
+    /// The packet socket could not be opened.
+    #[error("cannot open the relay's packet socket")]
+    Packet(#[source] crate::relay::packet::Error),
+    /// The relay process did not start.
+    #[error("cannot start the relay: {reason}")]
+    StartRelay {
+        /// Why.
+        reason: String,
+    },
+    /// Undoing a failed `apply` failed too.
+    #[error("{apply}; undoing it failed too: {undo}")]
+    Undo {
+        /// Why `apply` failed.
+        apply: Box<Error>,
+        /// Why the undoing failed.
+        undo: Box<Error>,
+    },
+}
+
+/// Gives one direction of a link a shape, whatever it has now.
+///
+/// # Errors
+///
+/// When a step fails. A direction that had no shape is then as it was before; one that had keeps the shape it had.
+pub fn apply(session: &mut Session, request: &Request) -> Result<Outcome, Error> {
+    let survey = session.survey()?;
+    match survey.attachment_of(request.link.ifindex, request.direction) {
+        Some(found) if change::is_possible(&survey, found, request.engine) => {
+            change::change(session, &survey, found, request)
+        }
+        Some(found) => {
+            // Another engine, another version's programs, or a qdisc that somebody took away: begin anew.
+            clear::attachment(session, &survey, found)?;
+            add_or_undo(session, request)?;
+            Ok(Outcome::Changed)
+        }
+        None => {
+            add_or_undo(session, request)?;
+            Ok(Outcome::Added)
+        }
+    }
+}
+
+fn add_or_undo(session: &mut Session, request: &Request) -> Result<(), Error> {
+    let Err(error) = add::add(session, request) else {
+        return Ok(());
+    };
+    match undo(session, request) {
+        Ok(()) => Err(error),
+        Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
+    }
+}
+
+fn undo(session: &mut Session, request: &Request) -> Result<(), Error> {
+    let survey = session.survey()?;
+    if let Some(found) = survey.attachment_of(request.link.ifindex, request.direction) {
+        clear::attachment(session, &survey, found)?;
+    }
+    clear::leftovers_of(session, &survey, request.link.ifindex, request.direction)
+}
+
+/// The engine that a direction of a link has now, if its record can be read.
+#[must_use]
+pub fn engine_of(attachment: &Attachment) -> Option<Engine> {
+    let record = attachment.record.as_ref().ok()?;
+    [Engine::Edt, Engine::Netem, Engine::Relay].into_iter().find(|engine| *engine as u32 == record.engine)
+}
+
+/// The link whose root qdisc holds the packets: the shaped link on egress, the ifb on ingress.
+fn queue_device<'a>(survey: &'a Survey, found: &'a Attachment) -> Option<&'a Link> {
+    let ifindex = match found.direction {
+        Direction::Egress => found.link.ifindex,
+        Direction::Ingress => found.holder.as_ref()?.ifindex,
+    };
+    survey.links.iter().find(|link| link.ifindex == ifindex)
+}

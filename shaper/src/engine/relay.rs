@@ -1,0 +1,262 @@
+//! `relay`: a TAP takes the packets out of the kernel, and a process gives them back at their time.
+//!
+//! ```text
+//! egress:   eth0 clsact egress: shaper_steer ─▶ TAP egress: shaper_stamp ─▶ relay ─▶ packet socket, below the classifier
+//! ingress:  eth0 clsact ingress: shaper_steer ─▶ TAP egress: shaper_stamp ─▶ relay ─▶ TAP ingress: shaper_return ─▶ eth0
+//! ```
+//!
+//! Everything that needs a privilege is opened here and inherited. The TAP goes with the relay that holds it, and the relay
+//! ends when its TAP is deleted, so neither needs to find the other.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shaper_common::abi::{self, Direction, Link as Record, RelayReport, program};
+
+use crate::attachment::{self, Attachment, FILTER_HANDLE, PREF};
+use crate::bpf::object::Programs;
+use crate::bpf::{Maps, Object};
+use crate::netlink::link::{self, AddrGenMode, Device, Settings};
+use crate::plan::limits;
+use crate::relay::{packet, tap};
+use crate::shape::{self, Named as _, Shape};
+use crate::tc::filter::bpf::{Action, Filter};
+use crate::tc::qdisc::{Kind, Qdisc};
+use crate::tc::{Handle, Verb};
+
+use super::{Error, Request, Session};
+
+/// The largest a TAP takes: 64 KiB less its link header. `bpf_skb_change_head` needs the room for frames of a link with a
+/// large MTU.
+const TAP_MTU: u32 = 65_521;
+/// Frames that may wait for the relay to be scheduled: 10 ms of a million packets per second.
+const TAP_QUEUE_FRAMES: u32 = 10_000;
+/// Mapping files and a thousand syscalls take milliseconds; a relay that takes longer has failed.
+const START_TIMEOUT_MS: u16 = 5_000;
+/// The relay sends at once what it holds when its TAP goes.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// The relay's name for itself (`/proc/PID/comm`).
+pub(crate) const PROCESS_NAME: &str = "shaper-relay";
+
+/// Makes the TAP with its programs, and the relay that reads it.
+pub(super) fn start(
+    session: &mut Session,
+    request: &Request,
+    maps: &Maps,
+    programs: &Programs,
+) -> Result<Device, Error> {
+    let name = attachment::tap_name(request.direction, request.link.ifindex);
+    if session.is_dry() {
+        let dev = Device { ifindex: 0, name };
+        session.effect(|| format!("ip tuntap add dev {} mode tap (held open by the relay)", dev.name));
+        set_up_tap(session, request.direction, &dev, programs)?;
+        session.effect(|| format!("shaper relay for `{}`", request.link.name));
+        return Ok(dev);
+    }
+    let tap = session.netns().run(|| tap::open(&name))?;
+    let tap = tap.map_err(|source| Error::Tap { name: name.clone(), source })?;
+    let dev = link::by_name(session.socket(), &name)?.device();
+    set_up_tap(session, request.direction, &dev, programs)?;
+
+    let packet = match request.direction {
+        Direction::Egress => Some(session.netns().run(packet::open)?.map_err(Error::Packet)?),
+        Direction::Ingress => None,
+    };
+    maps.set_relay_report(&RelayReport {
+        held_frames_max: u64::from(limits::packets(&request.shape)),
+        held_bytes_max: limits::bytes(&request.shape),
+        ..RelayReport::default()
+    })?;
+    spawn(session, request, &tap.fd, packet.as_ref(), maps)?;
+    Ok(dev)
+}
+
+/// A new TAP and relay for the filter and the maps that are there: packets pass unshaped until the record names the TAP.
+pub(super) fn restart(
+    session: &mut Session,
+    request: &Request,
+    found: &Attachment,
+    maps: &Maps,
+    record: &mut Record,
+) -> Result<(), Error> {
+    if let Some(holder) = &found.holder {
+        session.send(vec![link::delete(&holder.device())])?;
+    }
+    let programs = Object::committed()?.bind(maps)?;
+    let tap = start(session, request, maps, &programs)?;
+    record.holder_ifindex = tap.ifindex;
+    if session.effect(|| "record of the TAP".to_owned()) {
+        maps.set_link(record)?;
+    }
+    Ok(())
+}
+
+/// Gives the relay the room that a new shape needs; never less, for the packets that it holds.
+pub(super) fn widen(maps: &Maps, shape: &Shape) -> Result<(), Error> {
+    Ok(maps.widen_relay(u64::from(limits::packets(shape)), limits::bytes(shape))?)
+}
+
+/// The TAP carries no address and no queue of its own, and nothing reaches it but what was steered there.
+fn set_up_tap(
+    session: &mut Session,
+    direction: Direction,
+    dev: &Device,
+    programs: &Programs,
+) -> Result<(), Error> {
+    let hook = |side: Direction, name: &str| Filter {
+        dev: dev.clone(),
+        parent: attachment::hook(side),
+        pref: PREF,
+        handle: FILTER_HANDLE,
+        name: name.to_owned(),
+        action: Action::Direct,
+    };
+    let noqueue =
+        Qdisc { dev: dev.clone(), parent: Handle::ROOT, handle: Handle::NONE, kind: Kind::Noqueue };
+    let settings = Settings {
+        mtu: Some(TAP_MTU),
+        txqlen: Some(TAP_QUEUE_FRAMES),
+        addr_gen_mode: Some(AddrGenMode::None),
+        ifalias: Some("shaper: packets on their way".to_owned()),
+        ..Settings::default()
+    };
+    let stamp = programs.load(program::STAMP)?;
+    let give_back = match direction {
+        Direction::Egress => None,
+        Direction::Ingress => Some(programs.load(program::RETURN)?),
+    };
+    let mut messages = vec![
+        link::set(dev, &settings),
+        noqueue.message(Verb::Replace),
+        Qdisc::clsact(dev.clone()).message(Verb::Add),
+        hook(Direction::Egress, program::STAMP).attach(Verb::Replace, stamp.as_fd()),
+    ];
+    if let Some(give_back) = &give_back {
+        messages.push(hook(Direction::Ingress, program::RETURN).attach(Verb::Replace, give_back.as_fd()));
+    }
+    messages.push(link::set(dev, &Settings { up: Some(true), ..Settings::default() }));
+    session.send(messages)?;
+    Ok(())
+}
+
+/// Starts the relay, detached, with every descriptor it needs, and waits until it reads the TAP.
+fn spawn(
+    session: &Session,
+    request: &Request,
+    tap: &OwnedFd,
+    packet: Option<&OwnedFd>,
+    maps: &Maps,
+) -> Result<(), Error> {
+    let failed = |reason: String| Error::StartRelay { reason };
+    let report =
+        maps.fd(abi::map::RELAY).ok_or_else(|| failed("its report map is missing".to_owned()))?;
+    let (ready, tell) = nix::unistd::pipe().map_err(|errno| failed(errno.desc().to_owned()))?;
+    close_on_exec(ready.as_fd(), true).map_err(|error| failed(error.to_string()))?;
+
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("relay");
+    let mut give = |flag: &str, fd: BorrowedFd<'_>| {
+        command.arg(flag).arg(fd.as_raw_fd().to_string());
+        close_on_exec(fd, false).map_err(|error| failed(error.to_string()))
+    };
+    give("--tap-fd", tap.as_fd())?;
+    give("--report-fd", report)?;
+    give("--ready-fd", tell.as_fd())?;
+    if let Some(packet) = packet {
+        give("--packet-fd", packet.as_fd())?;
+    }
+    let direction = shape::Direction::from(request.direction).name();
+    command.args(["--direction", direction, "--ifindex", &request.link.ifindex.to_string()]);
+    if let Some(tether) = &request.tether {
+        let id = session.netns().id();
+        command.arg("--tether").arg(tether);
+        command.args(["--netns-dev", &id.dev.to_string(), "--netns-ino", &id.ino.to_string()]);
+    }
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // The child leaves a detached process behind and ends at once.
+    let status = command.status().map_err(|error| failed(format!("cannot run /proc/self/exe: {error}")))?;
+    drop(tell);
+    close_on_exec(report, true).map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(format!("it ended with {status}")));
+    }
+    wait_until_ready(ready)
+}
+
+fn close_on_exec(fd: BorrowedFd<'_>, close: bool) -> io::Result<()> {
+    let flags = if close { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    fcntl(fd, FcntlArg::F_SETFD(flags))?;
+    Ok(())
+}
+
+/// One byte when it runs, words when it cannot, nothing when it died.
+fn wait_until_ready(ready: OwnedFd) -> Result<(), Error> {
+    let failed = |reason: String| Error::StartRelay { reason };
+    let mut fds = [PollFd::new(ready.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut fds, PollTimeout::from(START_TIMEOUT_MS)) {
+        Ok(0) => return Err(failed(format!("it was not ready after {START_TIMEOUT_MS} ms"))),
+        Ok(_) => {}
+        Err(errno) => return Err(failed(errno.desc().to_owned())),
+    }
+    let mut words = [0; 4096];
+    let len = File::from(ready).read(&mut words).map_err(|error| failed(error.to_string()))?;
+    match &words[..len] {
+        [] => Err(failed("it ended before it was ready".to_owned())),
+        [_] => Ok(()),
+        words => Err(failed(String::from_utf8_lossy(words).into_owned())),
+    }
+}
+
+/// Whether the relay of an attachment reads its TAP: the device is there and the heartbeat is fresh.
+#[must_use]
+pub(crate) fn is_alive(found: &Attachment) -> bool {
+    let (Ok(maps), Ok(record)) = (&found.maps, &found.record) else {
+        return false;
+    };
+    let beat_ns = maps.relay_report().ok().flatten().map_or(0, |report| report.beat_ns);
+    let age_ns = crate::measure::clock::now_ns().saturating_sub(beat_ns);
+    found.holder.as_ref().is_some_and(|holder| holder.ifindex == record.holder_ifindex)
+        && age_ns <= record.stale_after_ns
+}
+
+/// A relay process as this process sees it.
+#[derive(Debug)]
+pub(super) struct Process {
+    pid: u64,
+}
+
+/// The relay of an attachment; `None` when there is none, or it is in another pid namespace.
+pub(super) fn process(found: &Attachment) -> Option<Process> {
+    let report = found.maps.as_ref().ok()?.relay_report().ok()??;
+    let process = Process { pid: report.pid };
+    process.is_there().then_some(process)
+}
+
+impl Process {
+    fn is_there(&self) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/comm", self.pid))
+            .is_ok_and(|name| name.trim_end() == PROCESS_NAME)
+    }
+
+    /// Waits until it has ended; not for ever, since a stopped one never ends.
+    pub(super) fn wait(&self) {
+        let pid = libc::pid_t::try_from(self.pid).unwrap_or_default();
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let Ok(fd) = i32::try_from(fd) else { return };
+        if fd < 0 || !self.is_there() {
+            return;
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        let fd: OwnedFd = unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) };
+        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(END_TIMEOUT).unwrap_or(PollTimeout::ZERO);
+        // A relay that outlasts this ends by itself; there is nothing more to do about it here.
+        let _ = poll(&mut fds, timeout);
+    }
+}

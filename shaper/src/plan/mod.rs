@@ -1,0 +1,5 @@
+//! What a shape takes on a link: pure arithmetic, no kernel.
+
+pub mod gso;
+pub mod limits;
+pub mod rule;

@@ -1,0 +1,295 @@
+//! The relay's loop: read what arrives, hold it, send what is due.
+
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::sys::signalfd::SignalFd;
+
+use super::arena::Arena;
+use super::hold::{Held, Queue};
+use super::packet::{self, BATCH};
+use super::report::Report;
+use super::tap::{self, Read};
+use super::tether::Tether;
+use super::vnet;
+use super::wait::{Timer, now_ns};
+
+/// Longest time between two heartbeats.
+const BEAT_NS: u64 = 50_000_000;
+/// Time between two looks at whether anybody else has the namespace.
+const TETHER_NS: u64 = 1_000_000_000;
+/// Most frames read before those due are sent.
+const READ_BATCH: usize = 64;
+/// Time after which a frame that the link had no room for is tried again.
+const RETRY_NS: u64 = 100_000;
+/// Longest time a frame is tried: the relay stands in for the link's queue this long, and a link without carrier gets no backlog.
+const RETRY_MAX_NS: u64 = 20_000_000;
+
+/// Where due frames go.
+#[derive(Debug)]
+pub(super) enum Outlet {
+    /// Out of the link.
+    Link(packet::Sender),
+    /// Back into the TAP, whose classifier gives them to the link as received.
+    Tap,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The TAP is gone.
+    TapGone,
+    /// The link is gone.
+    LinkGone,
+    /// A signal, or nobody else is in the namespace.
+    Told,
+}
+
+/// The relay at work.
+#[derive(Debug)]
+pub(super) struct Pump {
+    tap: OwnedFd,
+    outlet: Outlet,
+    signals: SignalFd,
+    tether: Tether,
+    report: Report,
+    timer: Timer,
+    arena: Arena,
+    queue: Queue,
+    /// Frames taken from the queue to be sent; those before `due_sent` have been.
+    due: Vec<Held>,
+    due_sent: usize,
+    held_bytes: u64,
+    held_frames_max: u64,
+    held_bytes_max: u64,
+    retry_at_ns: u64,
+    beat_at_ns: u64,
+    tether_at_ns: u64,
+}
+
+/// What a [`Pump`] works on.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) tap: OwnedFd,
+    pub(super) outlet: Outlet,
+    pub(super) signals: SignalFd,
+    pub(super) tether: Tether,
+    pub(super) report: Report,
+    pub(super) held_frames_max: u64,
+    pub(super) held_bytes_max: u64,
+}
+
+impl Pump {
+    pub(super) fn new(parts: Parts) -> Result<Self, Errno> {
+        let Parts { tap, outlet, signals, tether, report, held_frames_max, held_bytes_max } = parts;
+        Ok(Self {
+            tap,
+            outlet,
+            signals,
+            tether,
+            report,
+            timer: Timer::new()?,
+            arena: Arena::new()?,
+            queue: Queue::default(),
+            due: Vec::with_capacity(BATCH),
+            due_sent: 0,
+            held_bytes: 0,
+            held_frames_max,
+            held_bytes_max,
+            retry_at_ns: 0,
+            beat_at_ns: 0,
+            tether_at_ns: now_ns() + TETHER_NS,
+        })
+    }
+
+    /// Works until the TAP or the link is gone or a signal says to end; then sends what is held, at once and in order.
+    pub(super) fn run(mut self) -> Result<(), Errno> {
+        let mut readable = true;
+        loop {
+            let now_ns = now_ns();
+            if let Some(end) = self.beat(now_ns) {
+                return self.finish(end);
+            }
+            if let Some(end) = self.send_due(now_ns) {
+                return self.finish(end);
+            }
+            if readable {
+                match self.read()? {
+                    Read::Frame(_) => continue,
+                    Read::Empty => readable = false,
+                    Read::Gone => return self.finish(End::TapGone),
+                }
+            }
+            let until_ns = self.next_ns();
+            if until_ns > now_ns {
+                let woken = self.timer.sleep(&self.tap, until_ns)?;
+                if woken.gone {
+                    return self.finish(End::TapGone);
+                }
+                readable = woken.readable;
+            }
+        }
+    }
+
+    /// When there is something to do again if nothing arrives.
+    fn next_ns(&self) -> u64 {
+        let departure_ns =
+            if self.due_sent < self.due.len() { Some(self.retry_at_ns) } else { self.queue.next_departure_ns() };
+        departure_ns.map_or(self.beat_at_ns, |departure_ns| departure_ns.min(self.beat_at_ns))
+    }
+
+    /// Tells that the relay lives and, now and then, looks whether it should end.
+    fn beat(&mut self, now_ns: u64) -> Option<End> {
+        self.report.beat(now_ns);
+        if now_ns < self.beat_at_ns {
+            return None;
+        }
+        self.beat_at_ns = now_ns + BEAT_NS;
+        if matches!(self.signals.read_signal(), Ok(Some(_))) {
+            return Some(End::Told);
+        }
+        if now_ns >= self.tether_at_ns {
+            self.tether_at_ns = now_ns + TETHER_NS;
+            self.queue.shrink();
+            if self.tether.is_cut() {
+                return Some(End::Told);
+            }
+        }
+        None
+    }
+
+    /// Reads a batch of frames: `Frame` when there may be more.
+    fn read(&mut self) -> Result<Read, Errno> {
+        let mut last = Read::Empty;
+        for _ in 0..READ_BATCH {
+            let room = self.arena.room()?;
+            last = tap::read(&self.tap, room)?;
+            let Read::Frame(len) = last else { break };
+            let Some(stripped) = vnet::strip(&mut room[..len]) else {
+                self.report.send_error();
+                continue;
+            };
+            let len = stripped.range.len() as u64;
+            let frames = (self.queue.len() + self.due.len() - self.due_sent) as u64;
+            if frames >= self.held_frames_max || self.held_bytes + len > self.held_bytes_max {
+                self.report.full_drop();
+                continue;
+            }
+            let span = self.arena.keep(stripped.range);
+            self.held_bytes += len;
+            self.queue.push(Held { departure_ns: stripped.departure_ns, span });
+        }
+        if self.arena.is_sparse() {
+            let mut moved = Ok(());
+            for held in &mut self.due[self.due_sent..] {
+                moved = moved.and(self.arena.relocate(&mut held.span));
+            }
+            self.queue.relocate_all(|span| moved = moved.and_then(|()| self.arena.relocate(span)));
+            moved?;
+        }
+        self.report_held();
+        Ok(last)
+    }
+
+    /// Sends what is due at `now_ns`.
+    fn send_due(&mut self, now_ns: u64) -> Option<End> {
+        let mut sent = false;
+        let end = loop {
+            if self.due_sent == self.due.len() {
+                self.due.clear();
+                self.due_sent = 0;
+                self.due.extend(std::iter::from_fn(|| self.queue.pop_due(now_ns)).take(BATCH));
+                if self.due.is_empty() {
+                    break None;
+                }
+            } else if now_ns < self.retry_at_ns {
+                break None;
+            }
+            sent = true;
+            match self.send_batch() {
+                Ok(()) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) if !self.is_overdue(now_ns) => {
+                    self.retry_at_ns = now_ns + RETRY_NS;
+                    break None;
+                }
+                Err(Errno::ENXIO | Errno::ENODEV) => break Some(End::LinkGone),
+                Err(_) => {
+                    self.report.send_error();
+                    self.release(1);
+                }
+            }
+        };
+        if sent {
+            self.report_held();
+        }
+        end
+    }
+
+    fn is_overdue(&self, now_ns: u64) -> bool {
+        self.due[self.due_sent].departure_ns + RETRY_MAX_NS < now_ns
+    }
+
+    /// Sends what it can of `due` in one call (into the TAP: one call each); the error is that of the first frame not sent.
+    fn send_batch(&mut self) -> Result<(), Errno> {
+        let start_ns = now_ns();
+        let due = &self.due[self.due_sent..];
+        let frames = due.iter().map(|held| self.arena.frame(held.span));
+        let (count, result) = match &mut self.outlet {
+            Outlet::Link(sender) => match sender.send(frames) {
+                Ok(count) => (count, Ok(())),
+                Err(errno) => (0, Err(errno)),
+            },
+            Outlet::Tap => {
+                let mut count = 0;
+                let mut result = Ok(());
+                for frame in frames {
+                    if let Err(errno) = nix::unistd::write(&self.tap, frame) {
+                        result = Err(errno);
+                        break;
+                    }
+                    count += 1;
+                }
+                (count, result)
+            }
+        };
+        if count > 0 {
+            let each_ns = (now_ns() - start_ns) / count as u64;
+            let mut at_ns = start_ns;
+            let mut bytes = 0;
+            for held in &due[..count] {
+                at_ns += each_ns;
+                bytes += u64::from(held.span.len);
+                self.report.late(at_ns.saturating_sub(held.departure_ns));
+            }
+            self.report.sent(count as u64, bytes);
+            self.release(count);
+        }
+        result
+    }
+
+    /// Ends the next `count` frames of `due`.
+    fn release(&mut self, count: usize) {
+        for held in &self.due[self.due_sent..self.due_sent + count] {
+            self.held_bytes -= u64::from(held.span.len);
+            self.arena.free(held.span);
+        }
+        self.due_sent += count;
+    }
+
+    fn report_held(&self) {
+        let frames = self.queue.len() + self.due.len() - self.due_sent;
+        self.report.held(frames as u64, self.held_bytes);
+    }
+
+    /// Sends what is held, and what still waits in the TAP, at once.
+    fn finish(mut self, end: End) -> Result<(), Errno> {
+        if end == End::LinkGone {
+            return Ok(());
+        }
+        while end == End::Told && matches!(self.read()?, Read::Frame(_)) {}
+        self.retry_at_ns = 0;
+        // Frames the link has no room for now are given up.
+        while self.send_due(u64::MAX).is_none() && (self.queue.len() > 0 || self.due_sent < self.due.len()) {}
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Why a text is not a quantity.
+
+use std::fmt;
+
+/// What a text was to be read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// A [`super::Delay`].
+    Time,
+    /// A [`super::Rate`].
+    Rate,
+    /// A [`super::Size`].
+    Size,
+    /// A [`super::Queue`].
+    Queue,
+}
+
+impl Quantity {
+    /// The texts that can be read, in words and by example.
+    #[must_use]
+    pub fn forms(self) -> &'static str {
+        match self {
+            Self::Time => {
+                "a number and `ns`, `us`, `ms`, `s`, `min` or `h`, such as `100ms`, `1.5s` or `250us`"
+            }
+            Self::Rate => {
+                "a number and `bit`, `kbit`, `mbit` or `gbit` (bits), `Kibit`, `Mibit` or `Gibit` (1024-based), or `kB/s`, \
+                 `MB/s` or `GB/s` (bytes), such as `10mbit`, `1.5gbit` or `1MB/s`"
+            }
+            Self::Size => "a number and `b`, `kb` or `mb` (1024-based, as in tc), such as `64kb` or `1500b`",
+            Self::Queue => {
+                "a time (`ms`, `s`: how long a packet may wait) or a size (`b`, `kb`, `mb`: how many bytes may wait), such as \
+                 `100ms` or `64kb`"
+            }
+        }
+    }
+
+    /// Two units to offer to a number that has none.
+    fn usual_units(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Time => ("ms", "us"),
+            Self::Rate => ("mbit", "kbit"),
+            Self::Size => ("kb", "b"),
+            Self::Queue => ("ms", "kb"),
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Time => "a time",
+            Self::Rate => "a rate",
+            Self::Size => "a size",
+            Self::Queue => "a queue bound",
+        })
+    }
+}
+
+/// A text that is not the quantity it should be; says which text, and what would be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is empty.
+    #[error("{quantity} cannot be empty: write {}", .quantity.forms())]
+    Empty {
+        /// What it should be.
+        quantity: Quantity,
+    },
+    /// The text does not begin with a decimal number.
+    #[error("`{value}` is not {quantity}: write {}", .quantity.forms())]
+    NotANumber {
+        /// The text, shortened.
+        value: String,
+        /// What it should be.
+        quantity: Quantity,
+    },
+    /// The number has a minus sign.
+    #[error("`{value}` is negative, and {quantity} cannot be: write {}", .quantity.forms())]
+    Negative {
+        /// The text, shortened.
+        value: String,
+        /// What it should be.
+        quantity: Quantity,
+    },
+    /// The number stands alone.
+    #[error(
+        "`{value}` has no unit: write `{value}{}` or `{value}{}` ({quantity} is {})",
+        .quantity.usual_units().0, .quantity.usual_units().1, .quantity.forms()
+    )]
+    NoUnit {
+        /// The text, shortened.
+        value: String,
+        /// What it should be.
+        quantity: Quantity,
+    },
+    /// What follows the number is no unit of this quantity.
+    #[error("`{value}` is not {quantity}: `{unit}` is no unit of it; write {}", .quantity.forms())]
+    UnknownUnit {
+        /// The text, shortened.
+        value: String,
+        /// What follows the number, shortened.
+        unit: String,
+        /// What it should be.
+        quantity: Quantity,
+    },
+    /// The unit means different things to different tools.
+    #[error("`{value}` is ambiguous: {meanings}; write {instead}")]
+    Ambiguous {
+        /// The text, shortened.
+        value: String,
+        /// What the unit can mean.
+        meanings: &'static str,
+        /// The number with each unit that says what is meant.
+        instead: String,
+    },
+    /// The value is beyond what 64 bits hold in the type's unit.
+    #[error("`{value}` is too large for {quantity} (at most {max}): write a smaller number, such as in {}", .quantity.forms())]
+    TooLarge {
+        /// The text, shortened.
+        value: String,
+        /// What it should be.
+        quantity: Quantity,
+        /// The largest value of the type.
+        max: String,
+    },
+    /// The value is not zero and would be rounded to zero.
+    #[error("`{value}` is too small: the finest step of {quantity} is {step}")]
+    TooSmall {
+        /// The text, shortened.
+        value: String,
+        /// What it should be.
+        quantity: Quantity,
+        /// The smallest value of the type that is not zero.
+        step: &'static str,
+    },
+}

@@ -1,0 +1,89 @@
+//! What a test is, before it is a trial on some engine.
+
+use std::time::Duration;
+
+use crate::engine::Engine;
+
+/// What a trial gets to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    engine: Option<Engine>,
+}
+
+impl Context {
+    /// The context of a trial on `engine`, or of one that is the same on all.
+    pub fn new(engine: Option<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// Returns the engine to test.
+    ///
+    /// # Panics
+    /// In a case made by [`Case::once`], which has none.
+    pub fn engine(&self) -> Engine {
+        self.engine.expect("this case runs on each engine")
+    }
+}
+
+/// What a trial does to its neighbours on the machine, and they to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// It mostly waits: any number of these run at once.
+    Light,
+    /// It loads the machine, or its readings suffer from others who do: nothing else runs meanwhile.
+    Alone,
+}
+
+/// One test: a name that says the behaviour, and the engines on which it is shown.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) engines: Vec<Option<Engine>>,
+    pub(crate) load: Load,
+    pub(crate) deadline: Duration,
+    pub(crate) condition: fn() -> Result<(), String>,
+    pub(crate) body: fn(&Context),
+}
+
+impl Case {
+    /// A case that becomes a trial per engine.
+    pub fn each_engine(name: &'static str, load: Load, body: fn(&Context)) -> Self {
+        Self {
+            engines: Engine::ALL.iter().copied().map(Some).collect(),
+            ..Self::once(name, load, body)
+        }
+    }
+
+    /// A case that is the same on every engine.
+    pub fn once(name: &'static str, load: Load, body: fn(&Context)) -> Self {
+        Self {
+            name,
+            engines: vec![None],
+            load,
+            deadline: Duration::from_secs(30),
+            condition: || Ok(()),
+            body,
+        }
+    }
+
+    /// Keeps only `engine`.
+    #[must_use]
+    pub fn only(mut self, engine: Engine) -> Self {
+        self.engines = vec![Some(engine)];
+        self
+    }
+
+    /// Gives a trial more or less than 30 s before it counts as hanging.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Skips the trials with the reason that `condition` gives.
+    #[must_use]
+    pub fn when(mut self, condition: fn() -> Result<(), String>) -> Self {
+        self.condition = condition;
+        self
+    }
+}

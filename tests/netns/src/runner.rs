@@ -1,0 +1,105 @@
+//! Runs cases as trials: parallel, each within its deadline, with skips that say why.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{PoisonError, RwLock};
+use std::thread;
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::case::{Case, Context, Load};
+use crate::engine::{self, Engine};
+use crate::progress::Progress;
+use crate::report::{self, Outcome};
+use crate::{contained, named};
+
+/// Light trials mostly wait: more of them than processors keep the processors busy.
+const THREADS_DEFAULT: usize = 6;
+
+/// Shared by light trials, exclusive for those that need the machine to themselves.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Runs what the command line selects of `cases`; the whole `main` of a test binary.
+pub fn main(cases: Vec<Case>) -> ExitCode {
+    if let Some(code) = contained::run_if_asked() {
+        return code;
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS_DEFAULT);
+    if !arguments.list {
+        named::sweep();
+    }
+    let conclusion = libtest_mimic::run(&arguments, cases.into_iter().flat_map(trials).collect());
+    // Not the end of `main`: a trial that hangs is still on its thread, and its world ends with the process.
+    conclusion.exit()
+}
+
+fn trials(case: Case) -> impl Iterator<Item = Trial> {
+    case.engines.clone().into_iter().map(move |engine| {
+        let case = case.clone();
+        let name = match engine {
+            Some(engine) => format!("{}::{engine}", case.name),
+            None => case.name.to_owned(),
+        };
+        Trial::ignorable_test(name.clone(), move || run_trial(&name, &case, engine))
+    })
+}
+
+fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completion, Failed> {
+    let start = Instant::now();
+    let outcome = match (case.condition)().and_then(|()| engine.map_or(Ok(()), engine::available)) {
+        Err(reason) if engine.is_some_and(engine::is_required) => {
+            Outcome::Failed(format!("SHAPER_REQUIRE names this engine, but: {reason}"))
+        }
+        Err(reason) => Outcome::Skipped(reason),
+        Ok(()) => run_body(case, engine),
+    };
+    report::append(name, engine, &outcome, start.elapsed());
+    match outcome {
+        Outcome::Passed => Ok(Completion::Completed),
+        Outcome::Failed(reason) => Err(reason.into()),
+        Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
+    }
+}
+
+/// Runs the body on a thread of its own, so that the deadline holds even when the body never returns.
+fn run_body(case: &Case, engine: Option<Engine>) -> Outcome {
+    let _alone;
+    let _shared;
+    match case.load {
+        Load::Alone => _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner),
+        Load::Light => _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner),
+    }
+    let progress = Progress::default();
+    let (done, result) = mpsc::channel();
+    let body = case.body;
+    let of_body = progress.clone();
+    thread::Builder::new()
+        .name(case.name.to_owned())
+        .spawn(move || {
+            of_body.enter();
+            let context = Context::new(engine);
+            // The runner may have given up waiting: then nobody takes the result.
+            let _given_up = done.send(panic::catch_unwind(AssertUnwindSafe(|| body(&context))));
+        })
+        .expect("a thread can be started");
+    match result.recv_timeout(case.deadline) {
+        Ok(Ok(())) => Outcome::Passed,
+        Ok(Err(panic)) => Outcome::Failed(panic_text(panic.as_ref()).to_owned()),
+        Err(RecvTimeoutError::Timeout) => {
+            Outcome::Failed(format!("hangs after {:?}: {}", case.deadline, progress.read()))
+        }
+        Err(RecvTimeoutError::Disconnected) => Outcome::Failed("the trial's thread vanished".into()),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panicked without a text")
+}

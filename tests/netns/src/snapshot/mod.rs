@@ -1,0 +1,101 @@
+//! The visible state of namespaces, for comparing before with after.
+
+mod netlink;
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::node::Node;
+
+pub(crate) use netlink::filters;
+
+/// Keys whose value changes by itself: traffic, time.
+const VOLATILE_KEYS: [&str; 4] = ["stats", "stats64", "valid_life_time", "preferred_life_time"];
+
+/// What a person could see of some namespaces: links with every setting, addresses, routes, qdiscs, classes and filters,
+/// read over netlink, and once more with `ip` and `tc` where those are installed. Counters are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    lines: Vec<String>,
+}
+
+impl Snapshot {
+    /// Reads the state of `nodes`.
+    ///
+    /// # Panics
+    /// When a namespace cannot be read.
+    #[track_caller]
+    pub fn of(nodes: &[&Node]) -> Self {
+        let mut lines = Vec::new();
+        for node in nodes {
+            let mut add = |line: String| lines.push(format!("{}: {line}", node.name()));
+            netlink::state(node).into_iter().for_each(&mut add);
+            tools(node).into_iter().for_each(&mut add);
+        }
+        Self { lines }
+    }
+
+    /// Checks that `after` says the same.
+    ///
+    /// # Panics
+    /// With the lines that differ.
+    #[track_caller]
+    pub fn expect_same(&self, after: &Self) {
+        let mut difference = String::new();
+        for line in self.lines.iter().filter(|line| !after.lines.contains(line)) {
+            let _infallible = writeln!(difference, "- {line}");
+        }
+        for line in after.lines.iter().filter(|line| !self.lines.contains(line)) {
+            let _infallible = writeln!(difference, "+ {line}");
+        }
+        assert!(
+            difference.is_empty(),
+            "the state differs (- before, + after):\n{difference}"
+        );
+        assert_eq!(self.lines, after.lines, "the state has another order");
+    }
+}
+
+/// The same state as iproute2 reads it: a second pair of eyes, for whatever our own dump does not ask.
+fn tools(node: &Node) -> Vec<String> {
+    let mut lines = Vec::new();
+    for command in [
+        "ip -d -j link show",
+        "ip -j address show",
+        "ip -j route show table all",
+        "ip -6 -j route show table all",
+        "tc -d -j qdisc show",
+    ] {
+        let mut words = command.split(' ');
+        let program = words.next().expect("a command has a program");
+        let Some(output) = node.output(program, &words.collect::<Vec<_>>()) else {
+            continue;
+        };
+        assert!(
+            output.status.success(),
+            "`{command}`: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut json: Value = match output.stdout.trim_ascii() {
+            [] => Value::Null,
+            text => serde_json::from_slice(text).unwrap_or_else(|error| panic!("`{command}`: {error}")),
+        };
+        strip(&mut json);
+        for object in json.as_array().into_iter().flatten() {
+            lines.push(format!("{command}: {object}"));
+        }
+    }
+    lines
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !VOLATILE_KEYS.contains(&key.as_str()));
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,55 @@
+//! How far a reading may be from what was asked, each as a formula with its reason.
+
+use std::time::Duration;
+
+/// The normal quantile for 99.9 % two-sided: one honest trial in a thousand fails by chance.
+pub const Z_999: f64 = 3.29;
+
+/// Bytes that TCP over IPv4 puts before its payload on an Ethernet wire: 14 of Ethernet, 20 of IPv4, 20 of TCP and 12 of its
+/// timestamps option.
+pub const TCP_HEADERS: f64 = 14.0 + 20.0 + 20.0 + 12.0;
+
+/// Payload of a full segment: an MTU of 1500 less all headers but Ethernet's.
+pub const TCP_PAYLOAD: f64 = 1500.0 - (TCP_HEADERS - 14.0);
+
+/// Bytes that UDP over IPv4 puts before its payload on an Ethernet wire.
+pub const UDP_HEADERS: usize = 14 + 20 + 8;
+
+/// How far the median round trip may be from baseline plus latency: what the issue promises, 0.5 ms.
+pub const RTT_MEDIAN_NS: f64 = 0.5e6;
+
+/// Share by which goodput may miss the rate less headers: what the issue promises, 2 %.
+pub const GOODPUT_SHARE: f64 = 0.02;
+
+/// Share of TCP segments that may be repeats on a path that loses none on purpose: an unshaped veth at 20 Gbit/s, whose sender
+/// overruns the receiving side's backlog (`netdev_max_backlog`) at times, was seen to need 0.5 %. A storm, such as reordering or
+/// a starved queue makes, is tens of percent.
+pub const REPEATED_SHARE_MAX: f64 = 0.02;
+
+/// How late a single packet may be noticed on a busy machine with two processors: a scheduling period of CFS/EEVDF with a few
+/// runnable threads (3 ms each).
+pub const WORST_WAKEUP: Duration = Duration::from_millis(10);
+
+/// Returns the goodput in bits per second of TCP over IPv4 through a bottleneck that counts whole Ethernet frames.
+pub const fn goodput_bits_per_sec(rate_bits_per_sec: f64) -> f64 {
+    rate_bits_per_sec * TCP_PAYLOAD / (TCP_PAYLOAD + TCP_HEADERS)
+}
+
+/// Returns how far the mean of `n` independent readings of deviation `sigma_ns` may stray: the central limit theorem's z·σ/√n,
+/// plus `bias_ns` for the lateness that every reading shares.
+pub fn mean_ns(sigma_ns: f64, n: usize, bias_ns: f64) -> f64 {
+    Z_999 * sigma_ns / (n as f64).sqrt() + bias_ns
+}
+
+/// Returns by which share the deviation of `n` independent readings may stray.
+///
+/// The variance of a sample has a standard error of σ²·√((κ − 1)/n), κ being the kurtosis (1.8 for a uniform distribution, 3
+/// for a normal one, more for heavy tails); the deviation, its square root, half of that in relative terms.
+pub fn deviation_share(kurtosis: f64, n: usize) -> f64 {
+    Z_999 / 2.0 * ((kurtosis - 1.0) / n as f64).sqrt()
+}
+
+/// Returns the time in nanoseconds that a frame of `bytes` takes through a bottleneck.
+pub const fn serialisation_ns(bytes: usize, rate_bits_per_sec: f64) -> f64 {
+    bytes as f64 * 8.0 / rate_bits_per_sec * 1e9
+}

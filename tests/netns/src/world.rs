@@ -1,0 +1,344 @@
+//! A world: two namespaces joined by links, and the commands and measurements of a trial.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shaper::measure::{ping, stats, tcp, udp};
+use shaper::netlink::{address, link};
+
+use crate::engine::Engine;
+use crate::node::Node;
+use crate::shaper::{self as binary, Exit, Output};
+use crate::snapshot::Snapshot;
+use crate::{bpf, process, progress, wait};
+
+/// How long the pieces of a shape may take to go once `clear` is done or their owner is dead.
+///
+/// The kernel frees programs and maps after an RCU grace period, the relay ends on its own; both take milliseconds.
+pub const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+/// IFF_LOWER_UP: both ends of a veth are up.
+const LOWER_UP: u32 = 1 << 16;
+
+/// Two namespaces: `inst`, whose links get shaped, and `peer`, the rest of the network.
+///
+/// The links are veth pairs `eth0`, `eth1`, ... with the same name at both ends; link `n` has `10.77.n.1` and `fd00:77:0:n::1`
+/// in `inst`, and the same ending in 2 in `peer`.
+#[derive(Debug)]
+pub struct World {
+    /// Where shapes are applied.
+    pub inst: Node,
+    /// The other end.
+    pub peer: Node,
+    mark: String,
+    selector: PathBuf,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// Makes a world with one link.
+    ///
+    /// # Panics
+    /// Without `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`.
+    pub fn new() -> Self {
+        Self::with_links(1)
+    }
+
+    /// Makes a world with `count` links.
+    ///
+    /// # Panics
+    /// As [`World::new`].
+    pub fn with_links(count: u8) -> Self {
+        static WORLDS: AtomicUsize = AtomicUsize::new(0);
+        progress::note("making the world");
+        let inst = Node::new("inst", 1);
+        let peer = Node::new("peer", 2);
+        for link in 0..count {
+            join(&inst, &peer, link);
+        }
+        let number = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}-{number}", std::process::id());
+        let selector = inst.path();
+        Self {
+            inst,
+            peer,
+            mark,
+            selector,
+        }
+    }
+
+    /// Makes `shaper` commands find `inst` by `name` instead of by a path.
+    #[must_use]
+    pub fn selected_by(mut self, name: &str) -> Self {
+        self.selector = name.into();
+        self
+    }
+
+    /// Returns a `shaper` command that carries the world's mark, with arguments still to come.
+    pub fn command(&self) -> Command {
+        let mut command = binary::command();
+        command.env(process::MARK, &self.mark);
+        command
+    }
+
+    /// Returns the environment that marks what a command leaves running, for commands built elsewhere.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Runs `shaper VERB --ns inst ARGS...`.
+    #[track_caller]
+    pub fn shaper(&self, verb: &str, args: &[&str]) -> Output {
+        binary::run(
+            self.command()
+                .arg(verb)
+                .arg("--ns")
+                .arg(&self.selector)
+                .args(args),
+        )
+    }
+
+    /// Runs `shaper apply` with the engine and returns how it ended.
+    #[track_caller]
+    pub fn try_apply(&self, engine: Engine, args: &[&str]) -> Output {
+        self.shaper("apply", &[&["--engine", engine.name()], args].concat())
+    }
+
+    /// Runs `shaper apply` with the engine.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn apply(&self, engine: Engine, args: &[&str]) -> Output {
+        self.try_apply(engine, args).expect(Exit::Done)
+    }
+
+    /// Runs `shaper clear`.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn clear(&self) -> Output {
+        self.shaper("clear", &[]).expect(Exit::Done)
+    }
+
+    /// Runs `shaper show --json`.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn show(&self) -> crate::reading::Show {
+        crate::reading::Show::new(self.shaper("show", &["--json"]).expect(Exit::Done).json())
+    }
+
+    /// Reads the state of both namespaces.
+    #[track_caller]
+    pub fn snapshot(&self) -> Snapshot {
+        progress::note("taking a snapshot");
+        Snapshot::of(&[&self.inst, &self.peer])
+    }
+
+    /// Returns the live processes that this world's commands left.
+    pub fn processes(&self) -> Vec<i32> {
+        process::marked(&self.mark)
+    }
+
+    /// Checks that the world is as it was at `before`, and that no process and none of `objects` is left.
+    ///
+    /// # Panics
+    /// With the differences.
+    #[track_caller]
+    pub fn expect_restored(&self, before: &Snapshot, objects: &bpf::Objects) {
+        before.expect_same(&self.snapshot());
+        wait::until("no process of the world is left", GONE_WITHIN, || {
+            self.processes().is_empty().then_some(())
+        });
+        wait::until("the programs and maps are freed", GONE_WITHIN, || {
+            objects.are_gone().then_some(())
+        });
+    }
+
+    /// Returns the programs and maps that the filters of `inst` hold now.
+    #[track_caller]
+    pub fn bpf_objects(&self) -> bpf::Objects {
+        bpf::Objects::held_in(&self.inst)
+    }
+
+    /// Pings `peer` from `inst` over IPv4 on link 0.
+    #[track_caller]
+    pub fn ping(&self, train: &ping::Train) -> Pings {
+        self.ping_to(self.peer.ipv4(0), train)
+    }
+
+    /// Pings `destination` from `inst`.
+    #[track_caller]
+    pub fn ping_to(&self, destination: std::net::IpAddr, train: &ping::Train) -> Pings {
+        progress::note(format!("pinging {destination} {} times", train.count));
+        let rtt_ns = self
+            .inst
+            .pinger(destination)
+            .run(train)
+            .unwrap_or_else(|error| panic!("{error}"));
+        Pings { rtt_ns }
+    }
+
+    /// Pings until the link's own round trip is known: neighbours resolved, caches warm.
+    #[track_caller]
+    pub fn baseline_ns(&self) -> f64 {
+        self.baseline_to(self.peer.ipv4(0))
+    }
+
+    /// As [`World::baseline_ns`], to a certain address.
+    #[track_caller]
+    pub fn baseline_to(&self, destination: std::net::IpAddr) -> f64 {
+        let train = ping::Train {
+            count: 30,
+            interval: Duration::from_millis(2),
+            ..Default::default()
+        };
+        self.ping_to(destination, &train).expect_all().p50
+    }
+
+    /// Opens a pair of UDP ends, from `inst` to `peer` on link 0.
+    #[track_caller]
+    pub fn udp(&self) -> (udp::Sender, udp::Receiver) {
+        let receiver = self.peer.udp_receiver(self.peer.ipv4(0));
+        (self.inst.udp_sender(&receiver), receiver)
+    }
+
+    /// Sends a packet train from `inst` to `peer` on link 0.
+    #[track_caller]
+    pub fn train(&self, train: &udp::Train) -> udp::Report {
+        let (sender, receiver) = self.udp();
+        progress::note(format!("sending a train of {} packets", train.count));
+        udp::run(&sender, &receiver, train).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Sends over TCP from `inst` to `peer` on link 0 with the buffers that the kernel tunes by itself.
+    #[track_caller]
+    pub fn tcp(&self, flows: usize, bulk: &tcp::Bulk) -> tcp::Report {
+        let listener = self.peer.tcp_listener(self.peer.ipv4(0), tcp::Buffers::default());
+        let callers = self.inst.tcp_callers(&listener, flows, tcp::Buffers::default());
+        progress::note(format!(
+            "sending on {flows} TCP flows for {:?}",
+            bulk.warm_up + bulk.duration
+        ));
+        tcp::run(&listener, callers, bulk).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        for node in [&self.inst, &self.peer] {
+            for (program, args) in [
+                ("ip", &["-d", "-s", "link", "show"][..]),
+                ("tc", &["-s", "-d", "qdisc", "show"]),
+                ("tc", &["-s", "filter", "show", "dev", "eth0", "egress"]),
+                ("tc", &["-s", "filter", "show", "dev", "eth0", "ingress"]),
+                ("tc", &["-s", "class", "show", "dev", "eth0"]),
+            ] {
+                let Some(output) = node.output(program, args) else {
+                    continue;
+                };
+                let stdout = String::from_utf8_lossy(&output.stdout);
+                if !stdout.trim().is_empty() {
+                    text.push_str(&format!(
+                        "=== {}: {program} {}\n{stdout}",
+                        node.name(),
+                        args.join(" ")
+                    ));
+                }
+            }
+        }
+        let shown = binary::run(self.command().args(["show", "--ns"]).arg(&self.selector));
+        text.push_str(&format!("=== {shown}\n"));
+        for pid in self.processes() {
+            text.push_str(&format!("=== process {pid}: {}\n", process::command_line(pid)));
+        }
+        text
+    }
+}
+
+/// The relay outlives its namespace's other users only for the moment it needs to see that; a failing trial says what there was.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.describe());
+        }
+        for pid in self.processes() {
+            process::kill_now(pid);
+        }
+    }
+}
+
+/// Round-trip times of a ping train.
+#[derive(Clone, Debug)]
+pub struct Pings {
+    /// Nanoseconds per request; `None` for one without a reply.
+    pub rtt_ns: Vec<Option<u64>>,
+}
+
+impl Pings {
+    /// Summarises the replies.
+    ///
+    /// # Panics
+    /// When a request stayed without one.
+    #[track_caller]
+    pub fn expect_all(&self) -> stats::Summary {
+        let unanswered = self.rtt_ns.iter().filter(|rtt| rtt.is_none()).count();
+        assert_eq!(
+            unanswered,
+            0,
+            "requests without a reply, of {}",
+            self.rtt_ns.len()
+        );
+        stats::Summary::of(self.rtt_ns.iter().flatten().copied()).expect("a train is not empty")
+    }
+}
+
+/// Adds link `number` between the nodes, with addresses, and waits until it carries packets.
+fn join(inst: &Node, peer: &Node, number: u8) {
+    let name = format!("eth{number}");
+    let near = link::Settings {
+        name: Some(name.clone()),
+        ..Default::default()
+    };
+    let far = link::Settings {
+        netns: Some(peer.netns().as_fd()),
+        ..near.clone()
+    };
+    inst.request(link::add_veth(&near, &far));
+    for node in [inst, peer] {
+        let device = node.device(&name);
+        // Link-local addresses come with duplicate detection and reports to routers: traffic that is none of a trial's.
+        let mode = Some(link::AddrGenMode::None);
+        node.request(link::set(
+            &device,
+            &link::Settings {
+                addr_gen_mode: mode,
+                ..Default::default()
+            },
+        ));
+        node.request(link::set(
+            &device,
+            &link::Settings {
+                up: Some(true),
+                ..Default::default()
+            },
+        ));
+        node.request(address::add(&device, node.ipv4(number), 24));
+        node.request(address::add(&device, node.ipv6(number), 64));
+    }
+    for node in [inst, peer] {
+        wait::until("the veth carries packets", GONE_WITHIN, || {
+            (node.link(&name).flags & LOWER_UP != 0).then_some(())
+        });
+    }
+}

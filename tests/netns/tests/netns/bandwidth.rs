@@ -1,0 +1,189 @@
+//! Bandwidth: the goodput is the rate less headers, and the queue in front of it as long as asked.
+
+use std::time::Duration;
+
+use shaper::measure::{tcp, udp};
+use shaper_netns_tests::case::{Case, Context, Load};
+use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
+use shaper_netns_tests::world::World;
+use shaper_netns_tests::{kernel, progress};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::each_engine("bandwidth_1mbit_goodput", Load::Light, |c| {
+            goodput(c, "1mbit", 1e6, 3, 9)
+        }),
+        Case::each_engine("bandwidth_10mbit_goodput", Load::Light, |c| {
+            goodput(c, "10mbit", 10e6, 2, 4)
+        }),
+        Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, |c| {
+            goodput(c, "100mbit", 100e6, 1, 3)
+        }),
+        Case::each_engine("bandwidth_1gbit_goodput", Load::Alone, |c| {
+            goodput(c, "1gbit", 1e9, 1, 3)
+        })
+        .when(|| {
+            // One processor without a JIT spends more than a gigabit's time on sending, receiving and shaping at once.
+            if kernel::is_user_mode() {
+                Err("User-mode Linux is too slow for 1 Gbit/s".into())
+            } else {
+                Ok(())
+            }
+        }),
+        Case::each_engine("bandwidth_10mbit_ingress_goodput", Load::Light, ingress_goodput),
+        Case::each_engine(
+            "bandwidth_queue_bounds_the_delay_and_counts_drops",
+            Load::Alone,
+            queue_in_time,
+        ),
+        Case::each_engine(
+            "bandwidth_queue_in_bytes_bounds_the_delay",
+            Load::Alone,
+            queue_in_bytes,
+        ),
+        Case::each_engine("bandwidth_idle_link_delays_by_one_packet_time", Load::Light, idle),
+    ]
+}
+
+fn goodput(context: &Context, bandwidth: &str, rate: f64, warm_up_s: u64, duration_s: u64) {
+    let world = World::new();
+    world.baseline_ns();
+    world.apply(context.engine(), &["--bandwidth", bandwidth]);
+    let bulk = tcp::Bulk {
+        warm_up: Duration::from_secs(warm_up_s),
+        duration: Duration::from_secs(duration_s),
+    };
+    check_goodput(context, &world.tcp(1, &bulk), bandwidth, rate);
+}
+
+fn ingress_goodput(context: &Context) {
+    let world = World::new();
+    world.baseline_ns();
+    world.apply(
+        context.engine(),
+        &["--bandwidth", "10mbit", "--direction", "ingress"],
+    );
+    let buffers = tcp::Buffers::default();
+    let listener = world.inst.tcp_listener(world.inst.ipv4(0), buffers);
+    let callers = world.peer.tcp_callers(&listener, 1, buffers);
+    progress::note("receiving over TCP");
+    let bulk = tcp::Bulk {
+        warm_up: Duration::from_secs(2),
+        duration: Duration::from_secs(4),
+    };
+    let report = tcp::run(&listener, callers, &bulk).unwrap_or_else(|error| panic!("{error}"));
+    check_goodput(context, &report, "10mbit ingress", 10e6);
+}
+
+fn check_goodput(context: &Context, report: &tcp::Report, what: &str, rate: f64) {
+    let goodput = report.goodput_bits_per_sec();
+    let expected = tolerance::goodput_bits_per_sec(rate);
+    let share = goodput / expected - 1.0;
+    println!(
+        "{} {what}: {:.4} Mbit/s, {:+.2} % off, {:.2} % repeated",
+        context.engine(),
+        goodput / 1e6,
+        share * 100.0,
+        report.retransmit_share() * 100.0
+    );
+    assert!(
+        share.abs() <= tolerance::GOODPUT_SHARE,
+        "{goodput} bit/s, {expected} expected: {report:?}"
+    );
+}
+
+const RATE: f64 = 10e6;
+const LATENCY_NS: f64 = 20e6;
+const PAYLOAD: usize = 1000;
+const FRAME: usize = PAYLOAD + UDP_HEADERS;
+
+fn queue_in_time(context: &Context) {
+    check_queue(context, "50ms", 50e6);
+}
+
+fn queue_in_bytes(context: &Context) {
+    // tc's `kb` is 1024 bytes.
+    check_queue(context, "32kb", tolerance::serialisation_ns(32 * 1024, RATE));
+}
+
+/// A flood at twice the rate keeps the queue full: no packet waits longer than the queue, and what found it full is counted.
+fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
+    let world = World::new();
+    world.baseline_ns();
+    world.apply(
+        context.engine(),
+        &["--bandwidth", "10mbit", "--queue", queue, "--latency", "20ms"],
+    );
+    let report = world.train(&udp::Train::at_rate(
+        2 * RATE as u64,
+        UDP_HEADERS,
+        PAYLOAD,
+        Duration::from_secs(2),
+    ));
+    let delay = report.delay().expect("packets arrived");
+    let bound = LATENCY_NS + queue_ns + tolerance::serialisation_ns(FRAME, RATE);
+    let drops = world.show().queue_drops("egress");
+    println!(
+        "{} queue {queue}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms, bound {:.2} ms; {} lost of {}, {drops} counted",
+        context.engine(),
+        delay.p50 / 1e6,
+        delay.p99 / 1e6,
+        delay.max / 1e6,
+        bound / 1e6,
+        report.lost(),
+        report.sent(),
+    );
+    assert_eq!(report.receiver_drops, 0, "the instrument must keep up");
+    assert!(
+        delay.p99 <= bound + tolerance::RTT_MEDIAN_NS,
+        "p99 {} ns, bound {bound} ns",
+        delay.p99
+    );
+    let slack = tolerance::WORST_WAKEUP.as_nanos() as f64;
+    assert!(
+        delay.max <= bound + slack,
+        "max {} ns, bound {bound} ns",
+        delay.max
+    );
+    // Full for most of the train: a queue cut short would drop more and delay less.
+    let packet_ns = tolerance::serialisation_ns(FRAME, RATE);
+    assert!(
+        delay.p50 >= LATENCY_NS + queue_ns - 2.0 * packet_ns,
+        "p50 {} ns, queue {queue_ns} ns",
+        delay.p50
+    );
+    let rate = report.arrival_rate().expect("packets arrived") * FRAME as f64 * 8.0;
+    assert!(
+        (rate / RATE - 1.0).abs() <= tolerance::GOODPUT_SHARE,
+        "{rate} bit/s arrived"
+    );
+    assert_eq!(drops, report.lost() as u64, "every loss is a counted drop");
+}
+
+/// An idle bottleneck sends a packet at once; it takes its own length at the rate, no more.
+fn idle(context: &Context) {
+    let world = World::new();
+    world.baseline_ns();
+    let train = udp::Train {
+        count: 200,
+        payload: PAYLOAD,
+        interval: Duration::from_millis(5),
+        drain: Duration::from_secs(1),
+    };
+    let unshaped = world.train(&train).delay().expect("packets arrived");
+    world.apply(context.engine(), &["--bandwidth", "10mbit"]);
+    let report = world.train(&train);
+    let delay = report.delay().expect("packets arrived");
+    let packet_ns = tolerance::serialisation_ns(FRAME, RATE);
+    println!(
+        "{}: {:+.3} ms, a packet is {:.3} ms",
+        context.engine(),
+        (delay.p50 - unshaped.p50) / 1e6,
+        packet_ns / 1e6
+    );
+    assert_eq!(report.lost(), 0);
+    assert!(
+        delay.p50 - unshaped.p50 <= packet_ns + tolerance::RTT_MEDIAN_NS,
+        "{delay:?}"
+    );
+}

@@ -1,0 +1,127 @@
+//! Jitter: one-way delays have the mean and the deviation of the distribution asked for.
+
+use std::time::Duration;
+
+use shaper::measure::{stats, udp};
+use shaper_netns_tests::case::{Case, Context, Load};
+use shaper_netns_tests::tolerance;
+use shaper_netns_tests::world::World;
+
+const LATENCY_NS: f64 = 40e6;
+const JITTER_NS: f64 = 8e6;
+const PACKETS: usize = 4000;
+/// Lateness that every packet may share beyond the unshaped link's: half of what a round trip may be off.
+const BIAS_NS: f64 = tolerance::RTT_MEDIAN_NS / 2.0;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::each_engine("jitter_uniform_mean_and_deviation", Load::Light, |c| {
+            check(c, "uniform", JITTER_NS / 3.0_f64.sqrt());
+        }),
+        Case::each_engine("jitter_normal_mean_and_deviation", Load::Light, |c| {
+            check(c, "normal", JITTER_NS)
+        }),
+        Case::each_engine("jitter_pareto_mean_and_deviation", Load::Light, |c| {
+            check(c, "pareto", JITTER_NS)
+        }),
+        Case::each_engine("jitter_paretonormal_mean_and_deviation", Load::Light, |c| {
+            check(c, "paretonormal", JITTER_NS)
+        }),
+        Case::each_engine("jitter_repeats_with_the_same_seed", Load::Light, repeats),
+    ]
+}
+
+fn train() -> udp::Train {
+    udp::Train {
+        count: PACKETS,
+        payload: 64,
+        interval: Duration::from_micros(500),
+        drain: Duration::from_secs(1),
+    }
+}
+
+/// The latency is five deviations: what is cut off at zero delay changes neither mean nor deviation noticeably.
+fn check(context: &Context, distribution: &str, sigma_ns: f64) {
+    let world = World::new();
+    world.baseline_ns();
+    let unshaped = world
+        .train(&udp::Train {
+            count: 500,
+            ..train()
+        })
+        .delay()
+        .expect("packets arrived");
+    world.apply(
+        context.engine(),
+        &[
+            "--latency",
+            "40ms",
+            "--jitter",
+            "8ms",
+            "--distribution",
+            distribution,
+        ],
+    );
+    let report = world.train(&train());
+    assert_eq!(
+        report.lost(),
+        0,
+        "of {PACKETS} packets; {} refused",
+        report.refused
+    );
+    let delays = report.delays_ns();
+    let mean = stats::mean(&delays).expect("packets arrived");
+    let deviation = stats::deviation(&delays).expect("packets arrived");
+    let kurtosis = stats::kurtosis(&delays).expect("delays differ");
+    let mean_off = mean - LATENCY_NS - unshaped.p50;
+    let mean_slack = tolerance::mean_ns(sigma_ns, PACKETS, BIAS_NS);
+    let deviation_share = deviation / sigma_ns - 1.0;
+    let deviation_slack = tolerance::deviation_share(kurtosis, PACKETS);
+    println!(
+        "{} {distribution}: mean {:+.3} ms off (within {:.3}), deviation {:.3} ms, {:+.2} % off (within {:.2}), kurtosis {kurtosis:.2}",
+        context.engine(),
+        mean_off / 1e6,
+        mean_slack / 1e6,
+        deviation / 1e6,
+        deviation_share * 100.0,
+        deviation_slack * 100.0,
+    );
+    assert!(
+        mean_off.abs() <= mean_slack,
+        "mean {mean_off} ns off, {mean_slack} allowed"
+    );
+    assert!(
+        deviation_share.abs() <= deviation_slack,
+        "deviation {deviation_share} off, {deviation_slack} allowed"
+    );
+}
+
+/// Packet `n` waits as long in the second run as in the first: the seed says so, not chance.
+fn repeats(context: &Context) {
+    let args = ["--latency", "40ms", "--jitter", "8ms", "--seed", "7"];
+    let delays = [(); 2].map(|()| {
+        let world = World::new();
+        world.baseline_ns();
+        world.apply(context.engine(), &args);
+        let report = world.train(&udp::Train {
+            count: 400,
+            interval: Duration::from_millis(1),
+            ..train()
+        });
+        assert_eq!(report.lost(), 0);
+        report.delays_ns()
+    });
+    let differences: Vec<u64> = delays[0]
+        .iter()
+        .zip(&delays[1])
+        .map(|(a, b)| a.abs_diff(*b))
+        .collect();
+    let summary = stats::Summary::of(differences).expect("packets arrived");
+    println!(
+        "{}: the same packet differs by {:.3} ms in the median",
+        context.engine(),
+        summary.p50 / 1e6
+    );
+    // Independent draws of this jitter differ by 4.7 ms in the mean.
+    assert!(summary.p50 <= BIAS_NS, "{summary:?}");
+}

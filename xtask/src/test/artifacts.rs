@@ -1,0 +1,95 @@
+//! What the tests in namespaces run: the `shaper` command and the tests themselves, built together.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Context;
+use crate::command::{announce, cargo};
+
+/// Paths of what was built.
+#[derive(Debug)]
+pub(super) struct Artifacts {
+    /// The `shaper` command.
+    pub(super) shaper: PathBuf,
+    /// The tests in namespaces.
+    pub(super) tests: PathBuf,
+}
+
+/// Builds both, optimised: they measure the times and rates of packets.
+pub(super) fn build(context: &Context<'_>) -> Result<Artifacts> {
+    let mut command = cargo();
+    command
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--package=shaper",
+            "--bin=shaper",
+        ])
+        .args([
+            "--package=shaper-netns-tests",
+            "--test=netns",
+            "--message-format=json-render-diagnostics",
+        ])
+        .current_dir(&context.workspace.root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    announce(&command);
+    let output = command.output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cannot build the tests in namespaces: {}", output.status);
+    }
+    let messages = String::from_utf8(output.stdout).context("cargo did not write UTF-8")?;
+    let find = |kind, name| {
+        executable(&messages, kind, name).with_context(|| format!("cargo built no {kind} `{name}`"))
+    };
+    Ok(Artifacts {
+        shaper: find("bin", "shaper")?,
+        tests: find("test", "netns")?,
+    })
+}
+
+/// The executable of the target `name` in cargo's messages, one JSON object per line.
+fn executable(messages: &str, kind: &str, name: &str) -> Option<PathBuf> {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        target: Target,
+        executable: Option<PathBuf>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Target {
+        name: String,
+        kind: Vec<String>,
+    }
+    // Other messages have other fields.
+    let artifacts = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    artifacts
+        .filter(|message| message.target.name == name && message.target.kind.iter().any(|each| each == kind))
+        .find_map(|message| message.executable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_among_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"shaper"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"shaper"},"executable":"/t/release/shaper"}
+{"reason":"compiler-artifact","target":{"kind":["test"],"name":"netns"},"executable":"/t/release/deps/netns-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(
+            executable(messages, "bin", "shaper"),
+            Some("/t/release/shaper".into())
+        );
+        assert_eq!(
+            executable(messages, "test", "netns"),
+            Some("/t/release/deps/netns-1".into())
+        );
+        assert_eq!(executable(messages, "bin", "netns"), None);
+    }
+}
