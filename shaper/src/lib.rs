@@ -9,6 +9,7 @@ pub mod netlink;
 pub mod plan;
 pub mod probe;
 pub mod relay;
+pub mod report;
 pub mod shape;
 pub mod target;
 pub mod tc;

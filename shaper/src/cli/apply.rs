@@ -8,9 +8,7 @@ use super::{failure, output};
 use crate::engine::{self, Outcome, Request, Session};
 use crate::measure::clock;
 use crate::netlink::link::{self, Link};
-//TMP use crate::probe::{self, Picked};
-use shaper_common::abi::Engine;
-struct Picked{engine:Engine,why:String}
+use crate::probe::{self, Cap, Picked};
 use crate::shape::{Direction, EngineChoice, Named as _, Shape};
 use crate::target::link::choose;
 use crate::units::Delay;
@@ -36,7 +34,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let Some(target) = args.target.target() else {
         return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
     };
-    //TMP probe::privileges::require(probe::privileges::APPLY).map_err(failure::privileges)?;
+    probe::require(&Cap::ALL).map_err(failure::probe)?;
     let session = Session::open(target.open().map_err(failure::netns)?).map_err(failure::engine)?;
     let mut session = if args.dry_run { session.dry() } else { session };
 
@@ -90,7 +88,7 @@ fn pick(session: &mut Session, args: &ApplyArgs, link: &Link) -> Result<Picked, 
             return Ok(Picked { engine, why });
         }
     }
-    Ok(Picked{engine: args.engine.engine().unwrap_or(Engine::Relay), why: String::new()}) //TMP probe::pick(args.engine, args.direction).map_err(failure::probe)
+    probe::choose(args.engine, args.direction).map_err(failure::probe)
 }
 
 fn word(outcomes: &[Outcome]) -> &'static str {

@@ -6,7 +6,7 @@ use super::args::ClearArgs;
 use super::exit::Failure;
 use super::{failure, output};
 use crate::engine::{self, Cleared, Session};
-//TMP use crate::probe;
+use crate::probe::{self, Cap};
 use crate::shape::{Direction, Named as _};
 use crate::target::netns::{self, Netns};
 
@@ -23,7 +23,7 @@ struct Row {
 }
 
 pub(super) fn run(args: ClearArgs) -> Result<(), Failure> {
-    //TMP probe::privileges::require(probe::privileges::APPLY).map_err(failure::privileges)?;
+    probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
     let mut cleared = Vec::new();
     let mut failed = None;
     for (name, netns) in namespaces(&args)? {

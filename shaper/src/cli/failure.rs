@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::exit::{Code, Failure};
-use crate::{bpf, engine, netlink, target};
+use crate::{bpf, engine, netlink, probe, target};
 
 const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
 
@@ -17,7 +17,18 @@ pub(super) fn netns(error: target::netns::Error) -> Failure {
     }
 }
 
-//TMP
+pub(super) fn probe(error: probe::Error) -> Failure {
+    let code = if error.is_permission() {
+        Code::Permission
+    } else if error.is_unsupported() {
+        Code::Unsupported
+    } else {
+        Code::Failed
+    };
+    let hint = error.hint();
+    Failure::new(code, error).hint(hint)
+}
+
 pub(super) fn netlink(error: netlink::Error) -> Failure {
     let errno = error.errno();
     let failure = Failure::new(code_of(errno), error);
@@ -41,6 +52,9 @@ pub(super) fn engine(error: engine::Error) -> Failure {
         Error::Netns(error) => netns(error),
         Error::ForeignRoot { .. } => Failure::new(Code::Failed, error)
             .hint("--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`"),
+        Error::NotEthernet { .. } => {
+            Failure::new(Code::Usage, error).hint("shape the link that carries the tunnel's packets instead")
+        }
         _ => Failure::new(Code::Failed, error),
     }
 }

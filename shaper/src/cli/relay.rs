@@ -9,6 +9,7 @@ use shaper_common::abi;
 
 use super::args::RelayArgs;
 use super::exit::{Code, Failure};
+use crate::engine::RELAY_PROCESS_NAME as PROCESS_NAME;
 use crate::relay::{self, Config, Tether};
 use crate::shape::Direction;
 
@@ -19,6 +20,8 @@ pub(super) fn run(args: RelayArgs) -> Result<(), Failure> {
     let config = config(&args, &ready).map_err(failed)?;
     // Standard streams are already those of nobody.
     nix::unistd::daemon(false, true).context("cannot leave the foreground").map_err(failed)?;
+    // `clear` and people know it by this name; without it, it would still work.
+    let _ = nix::sys::prctl::set_name(PROCESS_NAME);
     match relay::run(config) {
         Ok(()) => Ok(()),
         Err(error) => {

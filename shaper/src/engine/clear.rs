@@ -1,7 +1,7 @@
 //! Taking everything of ours away, and nothing else.
 
 use nix::errno::Errno;
-use shaper_common::abi::{Direction, undo};
+use shaper_common::abi::{Direction, Engine, undo};
 
 use crate::attachment::{self, Attachment, FILTER_HANDLE, PREF, ROOT, Survey};
 use crate::netlink::link;
@@ -10,7 +10,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session, add, relay};
+use super::{Error, Session, add, engine_of, relay};
 
 /// One direction of a link that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +60,11 @@ fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last:
     if let Some(gso) = gso_back(found) {
         gone(session.send(vec![gso]))?;
     }
-    if let Some(holder) = &found.holder {
-        // The relay sends what it holds, and ends, when its TAP is gone.
-        let relay = relay::process(found);
-        gone(session.send(vec![link::delete(&holder.device())]))?;
-        if let Some(relay) = relay.filter(|_| !session.is_dry()) {
-            relay.wait();
+    match &found.holder {
+        Some(holder) if engine_of(found) != Some(Engine::Relay) => {
+            gone(session.send(vec![link::delete(&holder.device())]))?;
         }
+        _ => relay::end(session, found)?,
     }
     let filter = Filter {
         dev: found.link.device(),
@@ -108,7 +106,8 @@ pub(super) fn clsact_is_ours(survey: &Survey, ifindex: u32) -> bool {
 }
 
 fn our_root(survey: &Survey, found: &Attachment) -> Option<Message<'static>> {
-    let recorded = found.record.as_ref().is_ok_and(|record| record.undo & undo::ROOT_QDISC != 0);
+    // A record of another version cannot tell; then the handle does.
+    let recorded = found.record.as_ref().map_or(found.direction == Direction::Egress, |record| record.undo & undo::ROOT_QDISC != 0);
     let root = survey.root(found.link.ifindex)?;
     // The kernel checks that the kind is the one there.
     let kind = match root.kind.as_str() {
@@ -129,7 +128,7 @@ fn gso_back(found: &Attachment) -> Option<Message<'static>> {
 }
 
 /// A thing that is already gone is cleared.
-fn gone(result: Result<(), netlink::Error>) -> Result<(), Error> {
+pub(super) fn gone(result: Result<(), netlink::Error>) -> Result<(), Error> {
     match result {
         Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ENODEV) => Ok(()),
         other => other.map_err(Error::from),

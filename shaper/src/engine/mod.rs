@@ -30,6 +30,7 @@ use crate::tc::Handle;
 use crate::{bpf, netlink, target};
 
 pub use clear::{Cleared, clear};
+pub use relay::PROCESS_NAME as RELAY_PROCESS_NAME;
 pub use session::Session;
 
 /// A shape to put on one direction of a link.
@@ -92,6 +93,12 @@ pub enum Error {
         /// The engine that needs the place.
         engine: Engine,
     },
+    /// The link's packets have no Ethernet header, which classifiers and relay count on.
+    #[error("link `{link}` is not an Ethernet link: it carries bare IP packets, and shaper shapes Ethernet links only")]
+    NotEthernet {
+        /// The link.
+        link: String,
+    },
     /// The TAP could not be opened.
     #[error("cannot make TAP `{name}`")]
     Tap {
@@ -125,6 +132,9 @@ pub enum Error {
 ///
 /// When a step fails. A direction that had no shape is then as it was before; one that had keeps the shape it had.
 pub fn apply(session: &mut Session, request: &Request) -> Result<Outcome, Error> {
+    if request.link.mac.is_none() {
+        return Err(Error::NotEthernet { link: request.link.name.clone() });
+    }
     let survey = session.survey()?;
     match survey.attachment_of(request.link.ifindex, request.direction) {
         Some(found) if change::is_possible(&survey, found, request.engine) => {
@@ -166,6 +176,12 @@ fn undo(session: &mut Session, request: &Request) -> Result<(), Error> {
 pub fn engine_of(attachment: &Attachment) -> Option<Engine> {
     let record = attachment.record.as_ref().ok()?;
     [Engine::Edt, Engine::Netem, Engine::Relay].into_iter().find(|engine| *engine as u32 == record.engine)
+}
+
+/// Whether the relay of an attachment reads its TAP: the device is there and the heartbeat is fresh.
+#[must_use]
+pub fn is_relay_alive(found: &Attachment) -> bool {
+    relay::is_alive(found)
 }
 
 /// The link whose root qdisc holds the packets: the shaped link on egress, the ifb on ingress.

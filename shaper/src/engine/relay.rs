@@ -8,9 +8,11 @@
 //! Everything that needs a privilege is opened here and inherited. The TAP goes with the relay that holds it, and the relay
 //! ends when its TAP is deleted, so neither needs to find the other.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Request, Session};
+use super::{Error, Request, Session, clear};
 
 /// The largest a TAP takes: 64 KiB less its link header. `bpf_skb_change_head` needs the room for frames of a link with a
 /// large MTU.
@@ -41,7 +43,7 @@ const START_TIMEOUT_MS: u16 = 5_000;
 /// The relay sends at once what it holds when its TAP goes.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// The relay's name for itself (`/proc/PID/comm`).
-pub(crate) const PROCESS_NAME: &str = "shaper-relay";
+pub const PROCESS_NAME: &CStr = c"shaper-relay";
 
 /// Makes the TAP with its programs, and the relay that reads it.
 pub(super) fn start(
@@ -84,9 +86,7 @@ pub(super) fn restart(
     maps: &Maps,
     record: &mut Record,
 ) -> Result<(), Error> {
-    if let Some(holder) = &found.holder {
-        session.send(vec![link::delete(&holder.device())])?;
-    }
+    end(session, found)?;
     let programs = Object::committed()?.bind(maps)?;
     let tap = start(session, request, maps, &programs)?;
     record.holder_ifindex = tap.ifindex;
@@ -159,7 +159,7 @@ fn spawn(
     close_on_exec(ready.as_fd(), true).map_err(|error| failed(error.to_string()))?;
 
     let mut command = Command::new("/proc/self/exe");
-    command.arg("relay");
+    command.arg0("shaper").arg("relay");
     let mut give = |flag: &str, fd: BorrowedFd<'_>| {
         command.arg(flag).arg(fd.as_raw_fd().to_string());
         close_on_exec(fd, false).map_err(|error| failed(error.to_string()))
@@ -214,7 +214,7 @@ fn wait_until_ready(ready: OwnedFd) -> Result<(), Error> {
 
 /// Whether the relay of an attachment reads its TAP: the device is there and the heartbeat is fresh.
 #[must_use]
-pub(crate) fn is_alive(found: &Attachment) -> bool {
+pub(super) fn is_alive(found: &Attachment) -> bool {
     let (Ok(maps), Ok(record)) = (&found.maps, &found.record) else {
         return false;
     };
@@ -224,14 +224,26 @@ pub(crate) fn is_alive(found: &Attachment) -> bool {
         && age_ns <= record.stale_after_ns
 }
 
+/// Deletes the TAP, with which the relay sends what it holds and ends, and sees it end.
+pub(super) fn end(session: &mut Session, found: &Attachment) -> Result<(), Error> {
+    let process = process(found);
+    if let Some(tap) = &found.holder {
+        clear::gone(session.send(vec![link::delete(&tap.device())]))?;
+    }
+    if let Some(process) = process.filter(|_| !session.is_dry()) {
+        process.wait();
+    }
+    Ok(())
+}
+
 /// A relay process as this process sees it.
 #[derive(Debug)]
-pub(super) struct Process {
+struct Process {
     pid: u64,
 }
 
 /// The relay of an attachment; `None` when there is none, or it is in another pid namespace.
-pub(super) fn process(found: &Attachment) -> Option<Process> {
+fn process(found: &Attachment) -> Option<Process> {
     let report = found.maps.as_ref().ok()?.relay_report().ok()??;
     let process = Process { pid: report.pid };
     process.is_there().then_some(process)
@@ -240,23 +252,30 @@ pub(super) fn process(found: &Attachment) -> Option<Process> {
 impl Process {
     fn is_there(&self) -> bool {
         std::fs::read_to_string(format!("/proc/{}/comm", self.pid))
-            .is_ok_and(|name| name.trim_end() == PROCESS_NAME)
+            .is_ok_and(|name| name.trim_end().as_bytes() == PROCESS_NAME.to_bytes())
     }
 
-    /// Waits until it has ended; not for ever, since a stopped one never ends.
-    pub(super) fn wait(&self) {
+    /// Waits until it has ended, as it does when its TAP is gone; one that is stopped or stuck is killed.
+    fn wait(&self) {
         let pid = libc::pid_t::try_from(self.pid).unwrap_or_default();
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        let Ok(fd) = i32::try_from(fd) else { return };
-        if fd < 0 || !self.is_there() {
+        let Some(fd) = i32::try_from(fd).ok().filter(|fd| *fd >= 0) else { return };
+        // SAFETY: a new descriptor that nobody else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // Asked again now that the descriptor pins the process: the number may have been another's when it was opened.
+        if !self.is_there() || ends(&fd) {
             return;
         }
-        // SAFETY: a new descriptor that nobody else owns.
-        let fd: OwnedFd = unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) };
-        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(END_TIMEOUT).unwrap_or(PollTimeout::ZERO);
-        // A relay that outlasts this ends by itself; there is nothing more to do about it here.
-        let _ = poll(&mut fds, timeout);
+        // SAFETY: no memory is passed.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGKILL, 0, 0) };
+        ends(&fd);
     }
+}
+
+/// Whether the process of a pidfd ends in time.
+fn ends(process: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(END_TIMEOUT).unwrap_or(PollTimeout::ZERO);
+    poll(&mut fds, timeout).is_ok_and(|count| count > 0)
 }

@@ -146,8 +146,13 @@ impl Report {
 
     /// Number of packets that never arrived, less those the receiving socket had no room for.
     pub fn lost(&self) -> usize {
-        let arrived = self.first_arrivals().iter().flatten().count();
-        (self.sent() - arrived).saturating_sub(self.receiver_drops as usize)
+        self.missing().len().saturating_sub(self.receiver_drops as usize)
+    }
+
+    /// Sequence numbers of the packets that never arrived, those the receiving socket had no room for included.
+    pub fn missing(&self) -> Vec<usize> {
+        let first = self.first_arrivals();
+        (0..first.len()).filter(|&sequence| first[sequence].is_none()).collect()
     }
 
     /// Number of arrivals of packets that had arrived before.
@@ -405,6 +410,7 @@ mod tests {
     fn a_report_tells_loss_order_and_duplicates_apart() {
         let report = report(5, &[(0, 100), (2, 120), (1, 130), (2, 140), (4, 150)]);
         assert_eq!((report.sent(), report.lost(), report.duplicates()), (5, 1, 1));
+        assert_eq!(report.missing(), [3]);
         assert_eq!(
             report.reordered(),
             2,

@@ -18,15 +18,18 @@ use super::{Cap, Capability, Finding, Obstacle, Outcome, Refusal};
 use crate::bpf::{self, Object, sys};
 use crate::netlink::link::{self, Settings};
 use crate::netlink::uapi::{TCA_KIND, TCA_OPTIONS};
-use crate::netlink::{Message, Socket};
+use crate::netlink::Message;
 use crate::relay::{packet, tap};
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::{Kind, Qdisc};
 use crate::tc::{Handle, Verb};
 
-/// Name of whatever is made to be tried.
-const NAME: &str = "shp-probe";
+/// Names of the devices that are made to be tried.
+const TAP_NAME: &str = "shp-tap";
+const IFB_NAME: &str = "shp-ifb";
+const VETH_NAMES: [&str; 2] = ["shp-veth0", "shp-veth1"];
+const PROGRAM_NAME: &str = "shaper_probe";
 const TUN: &str = "/dev/net/tun";
 
 /// How far an attempt goes.
@@ -43,7 +46,8 @@ pub(super) enum Depth {
 #[derive(Debug)]
 pub(super) struct Bench {
     depth: Depth,
-    scratch: Result<Scratch, Obstacle>,
+    /// What there is instead of a finding when it could not be made.
+    scratch: Result<Scratch, Finding>,
     /// Whether the loopback has a clsact.
     clsact: bool,
     /// What filters are tried with.
@@ -69,7 +73,7 @@ impl Bench {
             Capability::Ifb => self.ifb(),
             Capability::Tun => self.tun(),
             Capability::Packet => self.packet(),
-            Capability::Veth => self.request(link::add_veth(&named("shp-veth0"), &named("shp-veth1"))),
+            Capability::Veth => self.request(link::add_veth(&named(VETH_NAMES[0]), &named(VETH_NAMES[1]))),
             Capability::Tcx => tcx(),
             Capability::Btf => btf(),
             Capability::Jit => jit(),
@@ -88,7 +92,7 @@ impl Bench {
     }
 
     fn cls_bpf(&mut self) -> Finding {
-        let (loading, loaded) = match self.depth {
+        let (loading, loaded) = match self.program_depth() {
             Depth::Quick => {
                 ("bpf(BPF_PROG_LOAD)".to_owned(), load_raw(&super::program::pass()).map_err(|e| bpf_outcome(&e)))
             }
@@ -110,23 +114,25 @@ impl Bench {
 
     /// Attaches the program to the loopback's clsact.
     fn filter(&mut self, action: Action) -> Finding {
-        let handle = if action == Action::Direct { 1 } else { 2 };
-        let (dev, parent, name) = (Scratch::lo(), Handle::EGRESS, NAME.to_owned());
-        let filter = Filter { dev, parent, pref: 1, handle, name, action };
-        let without = |capability| Finding {
-            tried: filter.command(Verb::Add),
-            outcome: Outcome::NotTried(Obstacle::Without(capability)),
+        let (handle, words) = match action {
+            Action::Direct => (1, "direct-action"),
+            Action::Redirect(_) => (2, "action mirred egress redirect dev lo"),
         };
+        let tried = format!("tc filter add dev lo egress bpf {words}");
+        let without =
+            |capability| Finding { tried: tried.clone(), outcome: Outcome::NotTried(Obstacle::Without(capability)) };
         if !self.clsact {
             return without(Capability::Clsact);
         }
         let Some(program) = &self.program else { return without(Capability::ClsBpf) };
-        let message = filter.attach(Verb::Add, program.as_fd());
-        request(&mut self.scratch, message)
+        let (dev, parent, name) = (Scratch::lo(), Handle::EGRESS, PROGRAM_NAME.to_owned());
+        let filter = Filter { dev, parent, pref: 1, handle, name, action };
+        let finding = request(&mut self.scratch, filter.attach(Verb::Add, program.as_fd()));
+        Finding { tried, ..finding }
     }
 
     fn set_tstamp(&self) -> Finding {
-        let (tried, loaded) = match self.depth {
+        let (tried, loaded) = match self.program_depth() {
             Depth::Quick => {
                 let loaded = load_raw(&super::program::set_tstamp());
                 ("bpf(BPF_PROG_LOAD) of a call to it".to_owned(), loaded.map_err(|error| bpf_outcome(&error)))
@@ -136,13 +142,19 @@ impl Bench {
         Finding { tried, outcome: loaded.map_or_else(|outcome| outcome, |_| Outcome::Yes(None)) }
     }
 
+    /// Which programs to load: without `CAP_PERFMON`, which `CAP_SYS_ADMIN` includes, the verifier also follows what a
+    /// processor might speculate, and gives our programs up after 6 s and a million instructions.
+    fn program_depth(&self) -> Depth {
+        if Cap::SysAdmin.is_held() { self.depth } else { Depth::Quick }
+    }
+
     fn ifb(&mut self) -> Finding {
         load_ifb_module();
         match self.depth {
-            Depth::Full => self.request(link::add("ifb", &named(NAME))),
+            Depth::Full => self.request(link::add("ifb", &named(IFB_NAME))),
             Depth::Quick => {
                 // The driver itself refuses such an address, before there is a device.
-                let settings = Settings { mac: Some([0; 6]), ..named(NAME) };
+                let settings = Settings { mac: Some([0; 6]), ..named(IFB_NAME) };
                 let mut finding = self.request(link::add("ifb", &settings));
                 if let Outcome::No(Refusal { errno: Some(Errno::EADDRNOTAVAIL), .. }) = finding.outcome {
                     finding.outcome = Outcome::Yes(Some("the driver answers".to_owned()));
@@ -158,7 +170,7 @@ impl Bench {
         }
         match self.depth {
             Depth::Quick => Finding { tried: format!("open {TUN}"), outcome: Outcome::Yes(None) },
-            Depth::Full => self.inside(format!("ioctl(TUNSETIFF) on {TUN}"), Cap::NetAdmin, || match tap::open(NAME) {
+            Depth::Full => self.inside(format!("ioctl(TUNSETIFF) on {TUN}"), Cap::NetAdmin, || match tap::open(TAP_NAME) {
                 Ok(_) => Ok(()),
                 Err(tap::Error::Create { source, .. } | tap::Error::OpenNode { source }) => Err((&source).into()),
                 Err(error) => Err(Refusal::in_words(error.to_string())),
@@ -175,17 +187,14 @@ impl Bench {
                     Err(error) => Err(Refusal::in_words(error.to_string())),
                 })
             }
-            Depth::Quick => {
-                // The family has no streams, and only a kernel that has the family says so; closing a real one takes
-                // the kernel some 10 ms.
-                let opened = socket(AddressFamily::Packet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-                let answer = match opened {
+            // The family has no streams, and only a kernel that has the family says so; closing a real one takes the
+            // kernel some 10 ms.
+            Depth::Quick => self.inside("socket(AF_PACKET)".to_owned(), Cap::NetRaw, || {
+                match socket(AddressFamily::Packet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None) {
                     Ok(_) | Err(Errno::ESOCKTNOSUPPORT) => Ok(()),
                     Err(errno) => Err(errno.into()),
-                };
-                let outcome = outcome(answer, Cap::NetRaw);
-                Finding { tried: "socket(AF_PACKET)".to_owned(), outcome }
-            }
+                }
+            }),
         }
     }
 
@@ -195,26 +204,28 @@ impl Bench {
 
     /// Runs `attempt` in the scratch namespace.
     fn inside(&self, tried: String, cap: Cap, attempt: impl FnOnce() -> Result<(), Refusal> + Send) -> Finding {
-        let outcome = match &self.scratch {
-            Err(obstacle) => Outcome::NotTried(obstacle.clone()),
-            Ok(scratch) => match scratch.netns.run(attempt) {
-                Ok(answer) => outcome(answer, cap),
-                Err(error) => Outcome::NotTried(Obstacle::Failed(error.to_string())),
-            },
+        let scratch = match &self.scratch {
+            Ok(scratch) => scratch,
+            Err(finding) => return finding.clone(),
+        };
+        let outcome = match scratch.netns.run(attempt) {
+            Ok(answer) => outcome(answer, cap),
+            Err(error) => Outcome::NotTried(Obstacle::Failed(error.to_string())),
         };
         Finding { tried, outcome }
     }
 }
 
 /// Sends `message` in the scratch namespace.
-fn request(scratch: &mut Result<Scratch, Obstacle>, message: Message<'_>) -> Finding {
+fn request(scratch: &mut Result<Scratch, Finding>, message: Message<'_>) -> Finding {
     let tried = message.command().to_owned();
-    let ask = |socket: &mut Socket| socket.request(message).map_err(Refusal::from);
-    let outcome = match scratch {
-        Ok(scratch) => outcome(ask(&mut scratch.socket), Cap::NetAdmin),
-        Err(obstacle) => Outcome::NotTried(obstacle.clone()),
-    };
-    Finding { tried, outcome }
+    match scratch {
+        Ok(scratch) => {
+            let answer = scratch.socket.request(message).map_err(Refusal::from);
+            Finding { tried, outcome: outcome(answer, Cap::NetAdmin) }
+        }
+        Err(finding) => finding.clone(),
+    }
 }
 
 fn outcome(answer: Result<(), Refusal>, cap: Cap) -> Outcome {
@@ -278,7 +289,7 @@ fn load(names: &[&str]) -> Result<OwnedFd, Outcome> {
 }
 
 fn load_raw(instructions: &[bpf_insn]) -> io::Result<OwnedFd> {
-    sys::prog_load("shaper_probe", c"Dual MIT/GPL", instructions)
+    sys::prog_load(PROGRAM_NAME, c"Dual MIT/GPL", instructions)
 }
 
 /// Loads the module of ifb, where it is one, without the two devices that it makes in the first namespace when the kernel

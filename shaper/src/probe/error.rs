@@ -12,7 +12,7 @@ use crate::shape::EngineChoice;
 #[non_exhaustive]
 pub enum Error {
     /// This process lacks capabilities(7).
-    #[error("permission denied: this takes {}", list(.caps.iter().map(|cap| format!("{} ({})", cap.name(), cap.purpose()))))]
+    #[error("permission denied: this process lacks {}", list(.caps.iter().map(|cap| format!("{} ({})", cap.name(), cap.purpose()))))]
     Privileges {
         /// Those that are missing.
         caps: Vec<Cap>,
@@ -73,12 +73,13 @@ impl Error {
                 format!("engine `{0}` works here: `--engine {0}`, or no `--engine`", EngineChoice::from(*engine))
             }
             Self::EngineLacks { works: None, .. } | Self::NoEngine { .. } => {
-                "no other engine would work; `shaper doctor` shows what each takes and what this kernel has".to_owned()
+                "`shaper doctor` shows what each engine takes and what this kernel has".to_owned()
             }
-            Self::Untold { obstacle: Obstacle::Permission { takes, .. }, .. } => format!(
-                "run it as root; in a container or user namespace {takes} may be granted and still not count: the \
-                 kernel loads programs for the initial user namespace only"
-            ),
+            Self::Untold { obstacle: Obstacle::Permission { .. }, .. } => {
+                "run it as root of the whole machine: in a user namespace, as many containers are, a capability may be \
+                 held and still not count"
+                    .to_owned()
+            }
             Self::Untold { .. } => "`shaper doctor` shows what else can be told".to_owned(),
         }
     }

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 
-use super::{Cap, Obstacle};
+use super::{Cap, Finding, Obstacle, Outcome};
 use crate::netlink::Socket;
 use crate::netlink::link::Device;
 use crate::target::netns::{self, Netns};
@@ -16,17 +16,21 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one.
-    pub(super) fn create() -> Result<Self, Obstacle> {
+    /// Makes one, or finds out why not.
+    pub(super) fn create() -> Result<Self, Finding> {
+        let not_tried = |obstacle| Finding {
+            tried: "unshare(CLONE_NEWNET)".to_owned(),
+            outcome: Outcome::NotTried(obstacle),
+        };
         let failed = |error: netns::Error| match error {
             netns::Error::Permission { errno, .. } => {
-                Obstacle::Permission { takes: Cap::SysAdmin.name(), refusal: errno.into() }
+                not_tried(Obstacle::Permission { takes: Cap::SysAdmin.name(), refusal: errno.into() })
             }
-            error => Obstacle::Failed(error.to_string()),
+            error => not_tried(Obstacle::Failed(error.to_string())),
         };
         let netns = Netns::create().map_err(failed)?;
         let socket = netns.run(Socket::open).map_err(failed)?;
-        let socket = socket.map_err(|error| Obstacle::Failed(error.to_string()))?;
+        let socket = socket.map_err(|error| not_tried(Obstacle::Failed(error.to_string())))?;
         Ok(Self { netns, socket })
     }
 
