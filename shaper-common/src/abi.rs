@@ -155,6 +155,10 @@ pub mod undo {
     pub const ROOT_QDISC: u32 = 1 << 2;
     /// We made the device in [`super::Link::holder_ifindex`].
     pub const HOLDER: u32 = 1 << 3;
+    /// We switched the loopback's `route_localnet` on.
+    pub const ROUTE_LOCALNET: u32 = 1 << 4;
+    /// We switched the loopback's `accept_local` on.
+    pub const ACCEPT_LOCAL: u32 = 1 << 5;
 }
 
 /// Who holds a packet until its departure time; discriminants of [`Link::engine`].

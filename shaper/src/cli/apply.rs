@@ -1,6 +1,7 @@
 //! `shaper apply`: gives a link a shape.
 
 use serde::Serialize;
+use shaper_common::abi;
 
 use super::args::ApplyArgs;
 use super::exit::{Code, Failure};
@@ -9,7 +10,7 @@ use crate::engine::{self, Outcome, Request, Session};
 use crate::measure::clock;
 use crate::netlink::link::{self, Link};
 use crate::probe::{self, Cap, Picked};
-use crate::shape::{Direction, EngineChoice, Named as _, Shape};
+use crate::shape::{EngineChoice, Named as _, Shape};
 use crate::target::link::choose;
 use crate::units::Delay;
 
@@ -45,21 +46,20 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let picked = pick(&mut session, &args, &link)?;
     let expires_ns = args.time_limit.map_or(0, |limit| clock::now_ns().saturating_add(limit.as_ns()));
 
-    let mut outcomes = Vec::new();
-    for direction in args.direction.each() {
-        let request = Request {
-            link: link.clone(),
-            direction: *direction,
-            engine: picked.engine,
-            engine_asked: args.engine != EngineChoice::Auto,
-            shape,
-            expires_ns,
-            tether: target.tether(),
-        };
-        let outcome = engine::apply(&mut session, &request)
-            .map_err(|error| failure::engine(error).context(format!("cannot shape {} of `{}` in `{target}`", Direction::from(*direction).name(), link.name)))?;
-        outcomes.push(outcome);
-    }
+    let request = |direction: &abi::Direction| Request {
+        link: link.clone(),
+        direction: *direction,
+        engine: picked.engine,
+        engine_asked: args.engine != EngineChoice::Auto,
+        shape,
+        expires_ns,
+        tether: target.tether(),
+    };
+    let requests: Vec<Request> = args.direction.each().iter().map(request).collect();
+    let outcomes = engine::apply(&mut session, &requests).map_err(|error| {
+        let what = format!("cannot shape {} of `{}` in `{target}`", args.direction.name(), link.name);
+        failure::engine(error).context(what)
+    })?;
     let applied = Applied {
         namespace: target.to_string(),
         link: &link.name,

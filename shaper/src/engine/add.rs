@@ -16,7 +16,7 @@ use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Request, Session, clear, edt, netem, relay};
+use super::{Error, Request, Session, clear, edt, loopback, netem, relay};
 
 /// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
 const STALE_AFTER_NS: u64 = 200_000_000;
@@ -34,7 +34,7 @@ pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error>
     let maps = object.create_maps()?;
     let programs = object.bind(&maps)?;
     let seed = shape.seed().unwrap_or_else(draw_seed);
-    let mut record = record(&survey, request);
+    let mut record = record(session, &survey, request)?;
     maps.set_link(&record)?;
 
     let (queue_dev, hook) = match engine {
@@ -68,6 +68,7 @@ pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error>
             Engine::Relay => Vec::new(),
         })?;
     }
+    loopback::switch(session, link, record.undo, true)?;
     if record.undo & undo::GSO_MAX_SEGS != 0 {
         session.send(vec![set_gso_max_segs(&link.device(), record.gso_max_segs_set)])?;
     }
@@ -97,7 +98,7 @@ fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> 
     }
 }
 
-fn record(survey: &Survey, request: &Request) -> Record {
+fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Record, Error> {
     let Request { link, direction, engine, shape, .. } = request;
     let mut record = Record {
         abi_version: abi::ABI_VERSION,
@@ -110,9 +111,10 @@ fn record(survey: &Survey, request: &Request) -> Record {
         engine_asked: u32::from(request.engine_asked),
         ..Record::default()
     };
-    if survey.clsact(link).is_none() || clear::clsact_is_ours(survey, link.ifindex) {
-        record.undo |= undo::CLSACT;
-    }
+    record.undo |= match survey.clsact(link) {
+        None => undo::CLSACT,
+        Some(_) => clear::undo_of_others(survey, link.ifindex, undo::CLSACT),
+    };
     if *direction == Direction::Egress {
         if *engine != Engine::Relay {
             record.undo |= undo::ROOT_QDISC;
@@ -122,7 +124,10 @@ fn record(survey: &Survey, request: &Request) -> Record {
     if *engine == Engine::Relay || *direction == Direction::Ingress {
         record.undo |= undo::HOLDER;
     }
-    record
+    if *engine == Engine::Relay && link.is_loopback() {
+        record.undo |= loopback::wanted(session, link)? | clear::undo_of_others(survey, link.ifindex, loopback::UNDO);
+    }
+    Ok(record)
 }
 
 /// Notes in the record that the link's `gso_max_segs` has to change for this shape.

@@ -10,7 +10,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session, add, engine_of, relay};
+use super::{Error, Session, add, engine_of, loopback, relay};
 
 /// One direction of a link that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,11 @@ fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last:
     };
     let mut messages = vec![filter.delete()];
     let foreign = survey.foreign_filters.contains(&found.link.ifindex);
-    if is_last && !foreign && clsact_is_ours(survey, found.link.ifindex) {
+    let shared = undo_of_others(survey, found.link.ifindex, undo::CLSACT | loopback::UNDO);
+    if is_last {
+        loopback::switch(session, &found.link, shared, false)?;
+    }
+    if is_last && !foreign && shared & undo::CLSACT != 0 {
         messages.push(Qdisc::clsact(found.link.device()).message(Verb::Del));
     }
     gone(session.send(messages))
@@ -98,11 +102,10 @@ pub(super) fn leftovers_of(
     Ok(())
 }
 
-/// Whether a record says that the link's clsact qdisc is ours.
-pub(super) fn clsact_is_ours(survey: &Survey, ifindex: u32) -> bool {
-    survey.attachments.iter().any(|found| {
-        found.link.ifindex == ifindex && found.record.as_ref().is_ok_and(|record| record.undo & undo::CLSACT != 0)
-    })
+/// Which of `bits` some record of the link has: what both directions of a link need goes with the last of them.
+pub(super) fn undo_of_others(survey: &Survey, ifindex: u32, bits: u32) -> u32 {
+    let of_link = survey.attachments.iter().filter(|found| found.link.ifindex == ifindex);
+    of_link.filter_map(|found| found.record.as_ref().ok()).fold(0, |undo, record| undo | record.undo & bits)
 }
 
 fn our_root(survey: &Survey, found: &Attachment) -> Option<Message<'static>> {

@@ -15,6 +15,7 @@ mod add;
 mod change;
 mod clear;
 mod edt;
+mod loopback;
 mod netem;
 mod relay;
 mod session;
@@ -25,6 +26,7 @@ use shaper_common::abi::{Direction, Engine};
 
 use crate::attachment::{Attachment, Survey};
 use crate::netlink::link::Link;
+use crate::plan::rule;
 use crate::shape::{EngineChoice, Named as _, Shape};
 use crate::tc::Handle;
 use crate::{bpf, netlink, target};
@@ -110,6 +112,16 @@ pub enum Error {
     /// The packet socket could not be opened.
     #[error("cannot open the relay's packet socket")]
     Packet(#[source] crate::relay::packet::Error),
+    /// A setting of the loopback could not be changed.
+    #[error("cannot set {name} to {value}")]
+    Sysctl {
+        /// The setting.
+        name: String,
+        /// The value.
+        value: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The relay process did not start.
     #[error("cannot start the relay: {reason}")]
     StartRelay {
@@ -126,12 +138,55 @@ pub enum Error {
     },
 }
 
-/// Gives one direction of a link a shape, whatever it has now.
+/// Gives the directions of a link their shapes, all or none.
 ///
 /// # Errors
 ///
-/// When a step fails. A direction that had no shape is then as it was before; one that had keeps the shape it had.
-pub fn apply(session: &mut Session, request: &Request) -> Result<Outcome, Error> {
+/// The first failure, after the directions before it were given back what they had.
+pub fn apply(session: &mut Session, requests: &[Request]) -> Result<Vec<Outcome>, Error> {
+    let before = session.survey()?;
+    let mut outcomes = Vec::new();
+    for request in requests {
+        match apply_one(session, request) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                for (request, outcome) in requests.iter().zip(&outcomes).rev() {
+                    if let Err(undo) = take_back(session, &before, request, *outcome) {
+                        return Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) });
+                    }
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+fn take_back(session: &mut Session, before: &Survey, request: &Request, outcome: Outcome) -> Result<(), Error> {
+    match outcome {
+        Outcome::Added => undo(session, request),
+        Outcome::Unchanged | Outcome::Restarted => Ok(()),
+        Outcome::Changed => {
+            let found = before.attachment_of(request.link.ifindex, request.direction);
+            let Some((found, Ok(maps), Ok(record))) = found.map(|found| (found, &found.maps, &found.record)) else {
+                return undo(session, request);
+            };
+            let Some((rule, shape, engine)) =
+                maps.rule()?.and_then(|rule| Some((rule, rule::to_shape(&rule, record)?, engine_of(found)?)))
+            else {
+                return undo(session, request);
+            };
+            let engine_asked = record.engine_asked != 0;
+            let had = Request { shape, engine, engine_asked, expires_ns: rule.expires_ns, ..request.clone() };
+            apply_one(session, &had).map(drop)
+        }
+    }
+}
+
+/// Gives one direction of a link a shape, whatever it has now.
+///
+/// When a step fails, a direction that had no shape is as it was before, and one that had keeps the shape it had.
+fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error> {
     if request.link.mac.is_none() {
         return Err(Error::NotEthernet { link: request.link.name.clone() });
     }

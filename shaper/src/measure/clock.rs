@@ -16,13 +16,7 @@ pub fn now_ns() -> u64 {
 pub fn sleep_until(deadline_ns: u64) {
     let deadline = TimeSpec::nanoseconds(i64::try_from(deadline_ns).unwrap_or(i64::MAX));
     // The only error left is EINTR, after which the same absolute deadline still stands.
-    while clock_nanosleep(
-        ClockId::CLOCK_MONOTONIC,
-        ClockNanosleepFlags::TIMER_ABSTIME,
-        &deadline,
-    )
-    .is_err()
-    {}
+    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &deadline).is_err() {}
 }
 
 /// Asks the kernel to wake the calling thread at the nanosecond it asked for, not up to 50 µs later.

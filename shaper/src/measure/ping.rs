@@ -43,12 +43,7 @@ pub struct Train {
 impl Default for Train {
     /// Ten requests of ping(8)'s 56 bytes, 20 ms apart, each waited for 2 s.
     fn default() -> Self {
-        Self {
-            count: 10,
-            interval: Duration::from_millis(20),
-            timeout: Duration::from_secs(2),
-            payload: 56,
-        }
+        Self { count: 10, interval: Duration::from_millis(20), timeout: Duration::from_secs(2), payload: 56 }
     }
 }
 
@@ -67,26 +62,15 @@ impl Pinger {
     /// [`Error::Open`] without `CAP_NET_RAW`; [`Error::Connect`] without a route to `destination`.
     pub fn open(destination: IpAddr) -> Result<Self, Error> {
         let wire = Wire::of(destination);
-        let socket =
-            socket(wire.family, SockType::Raw, SockFlag::SOCK_CLOEXEC, wire.protocol).map_err(|source| {
-                Error::Open {
-                    socket: SOCKET,
-                    source,
-                }
-            })?;
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(|source| Error::Option {
-            option: "SO_TIMESTAMPNS",
-            source,
-        })?;
+        let socket = socket(wire.family, SockType::Raw, SockFlag::SOCK_CLOEXEC, wire.protocol)
+            .map_err(|source| Error::Open { socket: SOCKET, source })?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)
+            .map_err(|source| Error::Option { option: "SO_TIMESTAMPNS", source })?;
         let address = SocketAddr::new(destination, 0);
         // Connected, the socket gets only what this destination sends.
         connect(socket.as_raw_fd(), &SockaddrStorage::from(address))
             .map_err(|source| Error::Connect { address, source })?;
-        Ok(Self {
-            socket,
-            wire,
-            identifier: next_identifier(),
-        })
+        Ok(Self { socket, wire, identifier: next_identifier() })
     }
 
     /// Sends the train and returns the round-trip time in nanoseconds of each request, `None` where no reply came in time.
@@ -116,16 +100,12 @@ impl Pinger {
                 if sent_ns.len() == train.count {
                     break;
                 }
-                self.wire
-                    .write_request(&mut frame, self.identifier, sent_ns.len() as u16);
+                self.wire.write_request(&mut frame, self.identifier, sent_ns.len() as u16);
                 sent_ns.push(now_ns());
                 match send(self.socket.as_raw_fd(), &frame, MsgFlags::empty()) {
                     Ok(_) | Err(Errno::ENOBUFS) => {}
                     Err(source) => {
-                        return Err(Error::Send {
-                            socket: SOCKET,
-                            source,
-                        });
+                        return Err(Error::Send { socket: SOCKET, source });
                     }
                 }
                 continue;
@@ -135,10 +115,7 @@ impl Pinger {
                 Ok(()) => {}
                 Err(Errno::EAGAIN | Errno::EINTR) => continue,
                 Err(source) => {
-                    return Err(Error::Receive {
-                        socket: SOCKET,
-                        source,
-                    });
+                    return Err(Error::Receive { socket: SOCKET, source });
                 }
             }
             for (packet, arrived_ns) in inbox.packets() {
@@ -164,10 +141,7 @@ impl Pinger {
         let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         match ppoll(&mut fds, Some(timeout), None) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(source) => Err(Error::Receive {
-                socket: SOCKET,
-                source,
-            }),
+            Err(source) => Err(Error::Receive { socket: SOCKET, source }),
         }
     }
 }
@@ -216,11 +190,7 @@ impl Wire {
 
     /// Returns the sequence number of a reply to us; `None` for anything else.
     fn read_reply(self, packet: &[u8], identifier: u16) -> Option<u16> {
-        let header_len = if self.carries_ip_header {
-            usize::from(packet.first()? & 0x0f) * 4
-        } else {
-            0
-        };
+        let header_len = if self.carries_ip_header { usize::from(packet.first()? & 0x0f) * 4 } else { 0 };
         let echo = packet.get(header_len..header_len + HEADER_LEN)?;
         let ours = echo[0] == self.reply && echo[4..6] == identifier.to_be_bytes();
         ours.then(|| u16::from_be_bytes([echo[6], echo[7]]))
@@ -244,22 +214,11 @@ fn internet_checksum(bytes: &[u8]) -> u16 {
 /// two processes apart.
 fn next_identifier() -> u16 {
     static OPENED: AtomicU16 = AtomicU16::new(0);
-    (std::process::id() as u16)
-        .wrapping_mul(251)
-        .wrapping_add(OPENED.fetch_add(1, Ordering::Relaxed))
+    (std::process::id() as u16).wrapping_mul(251).wrapping_add(OPENED.fetch_add(1, Ordering::Relaxed))
 }
 
 fn check_range(what: &'static str, min: usize, max: usize, asked: usize) -> Result<(), Error> {
-    if (min..=max).contains(&asked) {
-        Ok(())
-    } else {
-        Err(Error::OutOfRange {
-            what,
-            min,
-            max,
-            asked,
-        })
-    }
+    if (min..=max).contains(&asked) { Ok(()) } else { Err(Error::OutOfRange { what, min, max, asked }) }
 }
 
 #[cfg(test)]
@@ -269,10 +228,7 @@ mod tests {
     /// The example of RFC 1071, section 3: words 0001 f203 f4f5 f6f7 sum to ddf2.
     #[test]
     fn checksum_of_the_rfc_example() {
-        assert_eq!(
-            internet_checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
-            !0xddf2
-        );
+        assert_eq!(internet_checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
     }
 
     #[test]

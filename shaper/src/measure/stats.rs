@@ -77,12 +77,7 @@ pub fn kurtosis(readings: &[u64]) -> Option<f64> {
 
 fn central_moment_sum(readings: &[u64], power: i32) -> Option<f64> {
     let mean = mean(readings)?;
-    Some(
-        readings
-            .iter()
-            .map(|&reading| (reading as f64 - mean).powi(power))
-            .sum(),
-    )
+    Some(readings.iter().map(|&reading| (reading as f64 - mean).powi(power)).sum())
 }
 
 #[cfg(test)]

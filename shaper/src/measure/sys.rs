@@ -1,17 +1,32 @@
-//! The system calls of the instruments that nix has no safe form of.
+//! The system calls of the instruments, above all those that nix has no safe form of.
 
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
+use nix::sys::socket::{SetSockOpt, setsockopt};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
+use super::Error;
 use super::clock::now_ns;
 
 /// Most messages one call moves.
 pub(super) const BATCH: usize = 64;
+
+/// Sets a buffer beyond the system's limit, which takes `CAP_NET_ADMIN`, else to what the limit allows.
+pub(super) fn set_buffer(
+    socket: &OwnedFd,
+    beyond: impl SetSockOpt<Val = usize>,
+    within: impl SetSockOpt<Val = usize>,
+    option: &'static str,
+    bytes: usize,
+) -> Result<(), Error> {
+    setsockopt(socket, beyond, &bytes)
+        .or_else(|_unprivileged| setsockopt(socket, within, &bytes))
+        .map_err(|source| Error::Option { option, source })
+}
 
 /// Reads `TCP_INFO` of a connection.
 pub(super) fn tcp_info(socket: BorrowedFd<'_>) -> Result<libc::tcp_info, Errno> {
@@ -59,10 +74,7 @@ pub(super) fn send_batch(socket: BorrowedFd<'_>, packets: &[Vec<u8>]) -> Result<
     let count = packets.len().min(BATCH);
     for (index, packet) in packets.iter().take(count).enumerate() {
         let slice = IoSlice::new(packet);
-        slices[index] = libc::iovec {
-            iov_base: slice.as_ptr().cast_mut().cast(),
-            iov_len: slice.len(),
-        };
+        slices[index] = libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
         headers[index].msg_hdr.msg_iov = &raw mut slices[index];
         headers[index].msg_hdr.msg_iovlen = 1;
     }
@@ -83,11 +95,7 @@ pub(super) struct Inbox {
 impl Inbox {
     /// Makes room for [`BATCH`] packets, of which the first `len` bytes are kept.
     pub(super) fn new(len: usize) -> Self {
-        Self {
-            buffers: vec![vec![0; len]; BATCH],
-            controls: vec![[0; 8]; BATCH],
-            received: Vec::new(),
-        }
+        Self { buffers: vec![vec![0; len]; BATCH], controls: vec![[0; 8]; BATCH], received: Vec::new() }
     }
 
     /// Takes the packets that are there, without waiting; the socket stamps them (`SO_TIMESTAMPNS`).
@@ -98,10 +106,7 @@ impl Inbox {
         let mut headers: [libc::mmsghdr; BATCH] = [empty_header(); BATCH];
         let room = self.buffers.iter_mut().zip(&mut self.controls);
         for ((slice, header), (buffer, control)) in slices.iter_mut().zip(&mut headers).zip(room) {
-            *slice = libc::iovec {
-                iov_base: buffer.as_mut_ptr().cast(),
-                iov_len: buffer.len(),
-            };
+            *slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
             header.msg_hdr.msg_iov = slice;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = control.as_mut_ptr().cast();
@@ -147,17 +152,28 @@ struct Clocks {
 }
 
 impl Clocks {
+    /// Reads both, again when something came between: what did would count as an error of the conversion.
     fn read() -> Self {
-        Self {
-            monotonic_ns: now_ns(),
-            realtime_ns: realtime_ns(),
+        const READS_MAX: usize = 10;
+        const TOGETHER_NS: u64 = 500;
+        let mut closest = (u64::MAX, Self { monotonic_ns: 0, realtime_ns: 0 });
+        for _ in 0..READS_MAX {
+            let before_ns = now_ns();
+            let realtime_ns = realtime_ns();
+            let apart_ns = now_ns() - before_ns;
+            if apart_ns < closest.0 {
+                closest = (apart_ns, Self { monotonic_ns: before_ns + apart_ns / 2, realtime_ns });
+            }
+            if apart_ns <= TOGETHER_NS {
+                break;
+            }
         }
+        closest.1
     }
 
     /// Converts a moment shortly before; one in the future, which a step of the wall clock makes, is now.
     fn monotonic_of(self, realtime_ns: u64) -> u64 {
-        self.monotonic_ns
-            .saturating_sub(self.realtime_ns.saturating_sub(realtime_ns))
+        self.monotonic_ns.saturating_sub(self.realtime_ns.saturating_sub(realtime_ns))
     }
 }
 
@@ -182,10 +198,7 @@ fn realtime_ns() -> u64 {
     u64::try_from(now.num_nanoseconds()).unwrap_or_default()
 }
 
-const EMPTY_SLICE: libc::iovec = libc::iovec {
-    iov_base: ptr::null_mut(),
-    iov_len: 0,
-};
+const EMPTY_SLICE: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: a `mmsghdr` is pointers and integers; zero means no address, no data, no control messages.

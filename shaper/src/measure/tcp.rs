@@ -13,8 +13,9 @@ use nix::sys::socket::{
     sockopt,
 };
 
+use super::Error;
 use super::clock::{nanos, now_ns, sleep_until};
-use super::{Error, sys};
+use super::sys::{self, set_buffer};
 
 const SOCKET: &str = "TCP";
 /// Bytes per call: large enough that calls cost little, small enough to fit a send buffer of default size.
@@ -23,7 +24,7 @@ const CHUNK: usize = 128 << 10;
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
 /// Socket buffers in bytes, as asked of the kernel (which doubles them for its own bookkeeping); `None` leaves the
-/// kernel's auto-tuning on.
+/// kernel's auto-tuning on. Beyond the system's limits they take `CAP_NET_ADMIN`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Buffers {
     /// `SO_SNDBUF`.
@@ -50,10 +51,9 @@ impl Listener {
             .map_err(|source| Error::Bind { address, source })?;
         listen(&socket, Backlog::MAXCONN).map_err(|source| Error::Bind { address, source })?;
         let socket = TcpListener::from(socket);
-        let address = socket.local_addr().map_err(|error| Error::Option {
-            option: "getsockname",
-            source: errno(&error),
-        })?;
+        let address = socket
+            .local_addr()
+            .map_err(|error| Error::Option { option: "getsockname", source: errno(&error) })?;
         Ok(Self { socket, address })
     }
 
@@ -75,9 +75,7 @@ impl Caller {
     /// # Errors
     /// [`Error::Open`] when the kernel lacks the family.
     pub fn open(address: SocketAddr, buffers: Buffers) -> Result<Self, Error> {
-        Ok(Self {
-            socket: open_socket(address, buffers)?,
-        })
+        Ok(Self { socket: open_socket(address, buffers)? })
     }
 }
 
@@ -109,7 +107,7 @@ pub struct Flow {
     pub rtt_us: u32,
     /// Least round-trip time as TCP saw it.
     pub rtt_min_us: u32,
-    /// Receive window that the receiver last offered, in bytes; zero before Linux 5.4.
+    /// Receive window that the receiver last offered, in bytes; zero before Linux 6.2.
     pub window_bytes: u32,
 }
 
@@ -130,11 +128,7 @@ impl Report {
     pub fn retransmit_share(&self) -> f64 {
         let sent: u64 = self.flows.iter().map(|flow| u64::from(flow.segments_sent)).sum();
         let again: u64 = self.flows.iter().map(|flow| u64::from(flow.retransmits)).sum();
-        if sent == 0 {
-            0.0
-        } else {
-            again as f64 / sent as f64
-        }
+        if sent == 0 { 0.0 } else { again as f64 / sent as f64 }
     }
 }
 
@@ -198,32 +192,17 @@ fn connect_pair(listener: &Listener, caller: Caller) -> Result<(TcpStream, TcpSt
     let address = listener.address;
     connect(caller.socket.as_raw_fd(), &SockaddrStorage::from(address))
         .map_err(|source| Error::Connect { address, source })?;
-    let (receiver, _) = listener.socket.accept().map_err(|error| Error::Accept {
-        source: errno(&error),
-    })?;
+    let (receiver, _) = listener.socket.accept().map_err(|error| Error::Accept { source: errno(&error) })?;
     let sender = TcpStream::from(caller.socket);
     for (result, option) in [
         (sender.set_write_timeout(Some(STOP_CHECK)), "SO_SNDTIMEO"),
         (receiver.set_read_timeout(Some(STOP_CHECK)), "SO_RCVTIMEO"),
     ] {
-        result.map_err(|error| Error::Option {
-            option,
-            source: errno(&error),
-        })?;
+        result.map_err(|error| Error::Option { option, source: errno(&error) })?;
     }
     // What is still queued at the end is dropped by a reset: a slow link would otherwise be busy with it for long.
-    setsockopt(
-        &sender,
-        sockopt::Linger,
-        &libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        },
-    )
-    .map_err(|source| Error::Option {
-        option: "SO_LINGER",
-        source,
-    })?;
+    setsockopt(&sender, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })
+        .map_err(|source| Error::Option { option: "SO_LINGER", source })?;
     Ok((sender, receiver))
 }
 
@@ -234,10 +213,7 @@ fn send(mut stream: &TcpStream, stop: &AtomicBool) -> Result<(), Error> {
             Ok(_) => {}
             Err(error) if is_timeout(&error) => {}
             Err(error) => {
-                return Err(Error::Send {
-                    socket: SOCKET,
-                    source: errno(&error),
-                });
+                return Err(Error::Send { socket: SOCKET, source: errno(&error) });
             }
         }
     }
@@ -274,10 +250,7 @@ fn receive(mut stream: &TcpStream, from_ns: u64, to_ns: u64, stop: &AtomicBool) 
             Ok(len) => bytes += len as u64,
             Err(error) if is_timeout(&error) => continue,
             Err(error) => {
-                return Err(Error::Receive {
-                    socket: SOCKET,
-                    source: errno(&error),
-                });
+                return Err(Error::Receive { socket: SOCKET, source: errno(&error) });
             }
         }
         let now = now_ns();
@@ -290,44 +263,25 @@ fn receive(mut stream: &TcpStream, from_ns: u64, to_ns: u64, stop: &AtomicBool) 
 }
 
 fn tcp_info(stream: &TcpStream) -> Result<libc::tcp_info, Error> {
-    sys::tcp_info(stream.as_fd()).map_err(|source| Error::Option {
-        option: "TCP_INFO",
-        source,
-    })
+    sys::tcp_info(stream.as_fd()).map_err(|source| Error::Option { option: "TCP_INFO", source })
 }
 
 fn open_socket(address: SocketAddr, buffers: Buffers) -> Result<OwnedFd, Error> {
-    let family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
-    let socket =
-        socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(|source| Error::Open {
-            socket: SOCKET,
-            source,
-        })?;
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|source| Error::Open { socket: SOCKET, source })?;
     // Set before the handshake, which fixes the window scale.
     if let Some(bytes) = buffers.send {
-        setsockopt(&socket, sockopt::SndBuf, &bytes).map_err(|source| Error::Option {
-            option: "SO_SNDBUF",
-            source,
-        })?;
+        set_buffer(&socket, sockopt::SndBufForce, sockopt::SndBuf, "SO_SNDBUF", bytes)?;
     }
     if let Some(bytes) = buffers.receive {
-        setsockopt(&socket, sockopt::RcvBuf, &bytes).map_err(|source| Error::Option {
-            option: "SO_RCVBUF",
-            source,
-        })?;
+        set_buffer(&socket, sockopt::RcvBufForce, sockopt::RcvBuf, "SO_RCVBUF", bytes)?;
     }
     Ok(socket)
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -336,14 +290,8 @@ fn errno(error: &io::Error) -> Errno {
 
 /// Returns the address as the standard library has it; `None` for a family other than IPv4 and IPv6.
 pub(super) fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address
-        .as_sockaddr_in()
-        .map(|v4| SocketAddr::from((v4.ip(), v4.port())));
-    v4.or_else(|| {
-        address
-            .as_sockaddr_in6()
-            .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
-    })
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
 }
 
 #[cfg(test)]
@@ -352,35 +300,21 @@ mod tests {
 
     #[test]
     fn flows_over_loopback_all_move() {
-        let buffers = Buffers {
-            send: Some(256 << 10),
-            receive: Some(256 << 10),
-        };
+        let buffers = Buffers { send: Some(256 << 10), receive: Some(256 << 10) };
         let listener = Listener::open(SocketAddr::from(([127, 0, 0, 1], 0)), buffers).unwrap();
-        let callers = (0..2)
-            .map(|_| Caller::open(listener.address(), buffers).unwrap())
-            .collect();
-        let bulk = Bulk {
-            warm_up: Duration::from_millis(20),
-            duration: Duration::from_millis(100),
-        };
+        let callers = (0..2).map(|_| Caller::open(listener.address(), buffers).unwrap()).collect();
+        let bulk = Bulk { warm_up: Duration::from_millis(20), duration: Duration::from_millis(100) };
         let report = run(&listener, callers, &bulk).unwrap();
         assert_eq!(report.flows.len(), 2);
         for flow in &report.flows {
-            assert!(
-                flow.goodput_bits_per_sec > 1e6 && flow.segments_sent > 0 && flow.mss > 0,
-                "{flow:?}"
-            );
+            assert!(flow.goodput_bits_per_sec > 1e6 && flow.segments_sent > 0 && flow.mss > 0, "{flow:?}");
         }
         assert!(report.retransmit_share() < 0.01);
     }
 
     #[test]
     fn a_tally_measures_between_arrivals() {
-        let tally = Tally {
-            first: Some((1_000_000_000, 500)),
-            last: Some((2_000_000_000, 125_500)),
-        };
+        let tally = Tally { first: Some((1_000_000_000, 500)), last: Some((2_000_000_000, 125_500)) };
         assert!((tally.bits_per_sec() - 1e6).abs() < 1e-3);
         assert_eq!(Tally::default().bits_per_sec(), 0.0);
     }

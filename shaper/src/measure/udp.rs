@@ -9,13 +9,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
-    AddressFamily, SetSockOpt, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, setsockopt,
-    socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, setsockopt, socket,
+    sockopt,
 };
 use nix::sys::time::{TimeSpec, TimeValLike};
 
 use super::clock::{nanos, now_ns, prompt_wakeups, sleep_until};
-use super::sys::{self, BATCH, Inbox};
+use super::sys::{self, BATCH, Inbox, set_buffer};
 use super::{Error, stats};
 
 const SOCKET: &str = "UDP";
@@ -50,9 +50,7 @@ impl Train {
         let bits = 8 * (payload + overhead) as u64;
         let interval_ns = bits * 1_000_000_000 / bits_per_sec;
         Self {
-            count: usize::try_from(nanos(duration) / interval_ns.max(1))
-                .unwrap_or(usize::MAX)
-                .max(1),
+            count: usize::try_from(nanos(duration) / interval_ns.max(1)).unwrap_or(usize::MAX).max(1),
             payload,
             interval: Duration::from_nanos(interval_ns),
             drain: Duration::from_secs(1),
@@ -73,13 +71,9 @@ impl Sender {
     /// [`Error::Connect`] without a route to `destination`.
     pub fn open(destination: SocketAddr) -> Result<Self, Error> {
         let socket = open_socket(destination)?;
-        set_buffer(&socket, sockopt::SndBufForce, sockopt::SndBuf, "SO_SNDBUF")?;
-        connect(socket.as_raw_fd(), &SockaddrStorage::from(destination)).map_err(|source| {
-            Error::Connect {
-                address: destination,
-                source,
-            }
-        })?;
+        set_buffer(&socket, sockopt::SndBufForce, sockopt::SndBuf, "SO_SNDBUF", SOCKET_BUFFER)?;
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(destination))
+            .map_err(|source| Error::Connect { address: destination, source })?;
         Ok(Self { socket })
     }
 }
@@ -97,11 +91,9 @@ impl Receiver {
     /// [`Error::Bind`] when the address is not of this namespace.
     pub fn open(address: SocketAddr) -> Result<Self, Error> {
         let socket = open_socket(address)?;
-        set_buffer(&socket, sockopt::RcvBufForce, sockopt::RcvBuf, "SO_RCVBUF")?;
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(|source| Error::Option {
-            option: "SO_TIMESTAMPNS",
-            source,
-        })?;
+        set_buffer(&socket, sockopt::RcvBufForce, sockopt::RcvBuf, "SO_RCVBUF", SOCKET_BUFFER)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)
+            .map_err(|source| Error::Option { option: "SO_TIMESTAMPNS", source })?;
         bind(socket.as_raw_fd(), &SockaddrStorage::from(address))
             .map_err(|source| Error::Bind { address, source })?;
         Ok(Self { socket })
@@ -189,20 +181,12 @@ impl Report {
 
     /// Packets per second between the first and the last arrival; `None` for fewer than two.
     pub fn arrival_rate(&self) -> Option<f64> {
-        rate(
-            self.arrivals.first()?.at_ns,
-            self.arrivals.last()?.at_ns,
-            self.arrivals.len(),
-        )
+        rate(self.arrivals.first()?.at_ns, self.arrivals.last()?.at_ns, self.arrivals.len())
     }
 
     /// Packets per second between the first and the last departure; `None` for fewer than two.
     pub fn departure_rate(&self) -> Option<f64> {
-        rate(
-            *self.departures_ns.first()?,
-            *self.departures_ns.last()?,
-            self.departures_ns.len(),
-        )
+        rate(*self.departures_ns.first()?, *self.departures_ns.last()?, self.departures_ns.len())
     }
 
     fn first_arrivals(&self) -> Vec<Option<u64>> {
@@ -242,19 +226,11 @@ pub fn run(sender: &Sender, receiver: &Receiver, train: &Train) -> Result<Report
         // A failed sender leaves nothing to wait for.
         let drain_ns = if sent.is_ok() { nanos(train.drain) } else { 0 };
         last_call_ns.store(now_ns().saturating_add(drain_ns), Ordering::Release);
-        (
-            sent,
-            receiving.join().expect("the receiving thread does not panic"),
-        )
+        (sent, receiving.join().expect("the receiving thread does not panic"))
     });
     let (departures_ns, refused) = sent?;
     let receiver_drops = receiver_drops(receiver)?.wrapping_sub(drops_before);
-    Ok(Report {
-        departures_ns,
-        refused,
-        arrivals: arrivals?,
-        receiver_drops,
-    })
+    Ok(Report { departures_ns, refused, arrivals: arrivals?, receiver_drops })
 }
 
 fn send(sender: &Sender, train_number: u32, train: &Train) -> Result<(Vec<u64>, usize), Error> {
@@ -285,10 +261,7 @@ fn send(sender: &Sender, train_number: u32, train: &Train) -> Result<(Vec<u64>, 
             }
             Err(Errno::EINTR) => 0,
             Err(source) => {
-                return Err(Error::Send {
-                    socket: SOCKET,
-                    source,
-                });
+                return Err(Error::Send { socket: SOCKET, source });
             }
         };
         departures_ns.resize(next + gone, departed_ns);
@@ -312,20 +285,14 @@ fn receive(
         match ppoll(&mut fds, Some(TimeSpec::nanoseconds(IDLE_CHECK_NS)), None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(source) => {
-                return Err(Error::Receive {
-                    socket: SOCKET,
-                    source,
-                });
+                return Err(Error::Receive { socket: SOCKET, source });
             }
         }
         match inbox.receive(receiver.socket.as_fd()) {
             Ok(()) => {}
             Err(Errno::EAGAIN | Errno::EINTR) => continue,
             Err(source) => {
-                return Err(Error::Receive {
-                    socket: SOCKET,
-                    source,
-                });
+                return Err(Error::Receive { socket: SOCKET, source });
             }
         }
         for (packet, at_ns) in inbox.packets() {
@@ -351,44 +318,21 @@ fn read_header(packet: &[u8], train_number: u32) -> Option<u32> {
 }
 
 fn receiver_drops(receiver: &Receiver) -> Result<u32, Error> {
-    sys::socket_drops(receiver.socket.as_fd()).map_err(|source| Error::Option {
-        option: "SO_MEMINFO",
-        source,
-    })
+    sys::socket_drops(receiver.socket.as_fd())
+        .map_err(|source| Error::Option { option: "SO_MEMINFO", source })
 }
 
 fn open_socket(address: SocketAddr) -> Result<OwnedFd, Error> {
-    let family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
-    socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(|source| Error::Open {
-        socket: SOCKET,
-        source,
-    })
-}
-
-/// Asks for [`SOCKET_BUFFER`] beyond the system's limit, which takes `CAP_NET_ADMIN`, else for what the limit allows.
-fn set_buffer(
-    socket: &OwnedFd,
-    beyond: impl SetSockOpt<Val = usize>,
-    within: impl SetSockOpt<Val = usize>,
-    option: &'static str,
-) -> Result<(), Error> {
-    setsockopt(socket, beyond, &SOCKET_BUFFER)
-        .or_else(|_unprivileged| setsockopt(socket, within, &SOCKET_BUFFER))
-        .map_err(|source| Error::Option { option, source })
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|source| Error::Open { socket: SOCKET, source })
 }
 
 fn local_address(socket: &OwnedFd) -> Result<SocketAddr, Error> {
     let option = "getsockname";
     let address: SockaddrStorage =
         getsockname(socket.as_raw_fd()).map_err(|source| Error::Option { option, source })?;
-    super::tcp::std_address(&address).ok_or(Error::Option {
-        option,
-        source: Errno::EAFNOSUPPORT,
-    })
+    super::tcp::std_address(&address).ok_or(Error::Option { option, source: Errno::EAFNOSUPPORT })
 }
 
 #[cfg(test)]
@@ -398,10 +342,7 @@ mod tests {
     fn report(departures: usize, arrivals: &[(u32, u64)]) -> Report {
         Report {
             departures_ns: (0..departures as u64).map(|n| n * 10).collect(),
-            arrivals: arrivals
-                .iter()
-                .map(|&(sequence, at_ns)| Arrival { sequence, at_ns })
-                .collect(),
+            arrivals: arrivals.iter().map(|&(sequence, at_ns)| Arrival { sequence, at_ns }).collect(),
             ..Report::default()
         }
     }
@@ -411,11 +352,7 @@ mod tests {
         let report = report(5, &[(0, 100), (2, 120), (1, 130), (2, 140), (4, 150)]);
         assert_eq!((report.sent(), report.lost(), report.duplicates()), (5, 1, 1));
         assert_eq!(report.missing(), [3]);
-        assert_eq!(
-            report.reordered(),
-            2,
-            "1 behind 2, and the second 2 behind itself"
-        );
+        assert_eq!(report.reordered(), 2, "1 behind 2, and the second 2 behind itself");
         assert_eq!(report.delays_ns(), [100, 120, 100, 110]);
         assert_eq!(report.arrival_rate(), Some(4.0 / 50e-9));
     }
@@ -445,18 +382,9 @@ mod tests {
         let receiver = Receiver::open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let sender = Sender::open(receiver.address().unwrap()).unwrap();
         for interval in [Duration::ZERO, Duration::from_micros(20)] {
-            let train = Train {
-                count: 500,
-                payload: 18,
-                interval,
-                drain: Duration::from_secs(1),
-            };
+            let train = Train { count: 500, payload: 18, interval, drain: Duration::from_secs(1) };
             let report = run(&sender, &receiver, &train).unwrap();
-            assert_eq!(
-                (report.sent(), report.lost(), report.reordered()),
-                (500, 0, 0),
-                "{interval:?}"
-            );
+            assert_eq!((report.sent(), report.lost(), report.reordered()), (500, 0, 0), "{interval:?}");
         }
     }
 }

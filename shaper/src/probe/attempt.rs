@@ -29,6 +29,7 @@ use crate::tc::{Handle, Verb};
 const TAP_NAME: &str = "shp-tap";
 const IFB_NAME: &str = "shp-ifb";
 const VETH_NAMES: [&str; 2] = ["shp-veth0", "shp-veth1"];
+const PROG_LOAD: &str = "bpf(BPF_PROG_LOAD)";
 const PROGRAM_NAME: &str = "shaper_probe";
 const TUN: &str = "/dev/net/tun";
 
@@ -92,18 +93,15 @@ impl Bench {
     }
 
     fn cls_bpf(&mut self) -> Finding {
-        let (loading, loaded) = match self.program_depth() {
-            Depth::Quick => {
-                ("bpf(BPF_PROG_LOAD)".to_owned(), load_raw(&super::program::pass()).map_err(|e| bpf_outcome(&e)))
-            }
+        let loaded = match self.program_depth() {
+            Depth::Quick => load_raw(&super::program::pass()),
             Depth::Full => {
-                let names = [program::STEER, program::STAMP, program::RETURN, program::NETEM, program::DIVERT];
-                (format!("bpf(BPF_PROG_LOAD) of {}", names.join(", ")), load(&names))
+                load(&[program::STEER, program::STAMP, program::RETURN, program::NETEM, program::DIVERT])
             }
         };
         match loaded {
             Ok(program) => self.program = Some(program),
-            Err(outcome) => return Finding { tried: loading, outcome },
+            Err(finding) => return finding,
         }
         self.filter(Action::Direct)
     }
@@ -134,12 +132,14 @@ impl Bench {
     fn set_tstamp(&self) -> Finding {
         let (tried, loaded) = match self.program_depth() {
             Depth::Quick => {
-                let loaded = load_raw(&super::program::set_tstamp());
-                ("bpf(BPF_PROG_LOAD) of a call to it".to_owned(), loaded.map_err(|error| bpf_outcome(&error)))
+                (format!("{PROG_LOAD} of a call to it"), load_raw(&super::program::set_tstamp()))
             }
-            Depth::Full => (format!("bpf(BPF_PROG_LOAD) of {}", program::EDT), load(&[program::EDT])),
+            Depth::Full => (format!("{PROG_LOAD} of {}", program::EDT), load(&[program::EDT])),
         };
-        Finding { tried, outcome: loaded.map_or_else(|outcome| outcome, |_| Outcome::Yes(None)) }
+        match loaded {
+            Ok(_) => Finding { tried, outcome: Outcome::Yes(None) },
+            Err(finding) => Finding { tried, ..finding },
+        }
     }
 
     /// Which programs to load: without `CAP_PERFMON`, which `CAP_SYS_ADMIN` includes, the verifier also follows what a
@@ -238,10 +238,6 @@ fn outcome(answer: Result<(), Refusal>, cap: Cap) -> Outcome {
     }
 }
 
-fn bpf_outcome(error: &io::Error) -> Outcome {
-    outcome(Err(error.into()), Cap::Bpf)
-}
-
 fn named(name: &str) -> Settings<'static> {
     Settings { name: Some(name.to_owned()), ..Settings::default() }
 }
@@ -270,26 +266,35 @@ fn tbf() -> Message<'static> {
 }
 
 /// Loads programs of ours, all of `names`, and keeps the first.
-fn load(names: &[&str]) -> Result<OwnedFd, Outcome> {
+fn load(names: &[&str]) -> Result<OwnedFd, Finding> {
     let failed = |error: bpf::object::Error| match &error {
-        bpf::object::Error::CreateMap { source, .. } | bpf::object::Error::LoadProgram { source, .. } => {
-            bpf_outcome(source)
-        }
-        error => Outcome::NotTried(Obstacle::Failed(error.to_string())),
+        bpf::object::Error::CreateMap { name, source } => bpf_finding(format!("bpf(BPF_MAP_CREATE) of {name}"), source),
+        bpf::object::Error::LoadProgram { name, source } => bpf_finding(format!("{PROG_LOAD} of {name}"), source),
+        _ => Finding {
+            tried: PROG_LOAD.to_owned(),
+            outcome: Outcome::NotTried(Obstacle::Failed(error.to_string())),
+        },
     };
     let object = Object::committed().map_err(failed)?;
     let maps = object.create_maps().map_err(failed)?;
     let programs = object.bind(&maps).map_err(failed)?;
-    let mut loaded = None;
-    for name in names {
-        let program = programs.load(name).map_err(failed)?;
-        loaded.get_or_insert(program);
-    }
-    loaded.ok_or_else(|| Outcome::NotTried(Obstacle::Failed("no program is named".to_owned())))
+    let loaded = names.iter().map(|name| programs.load(name)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    Ok(loaded.into_iter().next().expect("a program is named"))
 }
 
-fn load_raw(instructions: &[bpf_insn]) -> io::Result<OwnedFd> {
+fn load_raw(instructions: &[bpf_insn]) -> Result<OwnedFd, Finding> {
     sys::prog_load(PROGRAM_NAME, c"Dual MIT/GPL", instructions)
+        .map_err(|error| bpf_finding(PROG_LOAD.to_owned(), &error))
+}
+
+fn bpf_finding(tried: String, error: &io::Error) -> Finding {
+    let outcome = match Refusal::from(error) {
+        refusal if refusal.is_permission() => {
+            Outcome::NotTried(Obstacle::Permission { takes: "CAP_BPF in the initial user namespace", refusal })
+        }
+        refusal => Outcome::No(refusal),
+    };
+    Finding { tried, outcome }
 }
 
 /// Loads the module of ifb, where it is one, without the two devices that it makes in the first namespace when the kernel
@@ -313,8 +318,7 @@ fn open_tun() -> Result<(), Outcome> {
     let words = match errno {
         // Not the kernel's answer but that of the node's mode: root gets further.
         Errno::EACCES => {
-            let takes = "the permission to open it, which root has";
-            return Err(Outcome::NotTried(Obstacle::Permission { takes, refusal: errno.into() }));
+            return Err(Outcome::NotTried(Obstacle::Permission { takes: "root", refusal: errno.into() }));
         }
         Errno::EPERM => Some("the container's device rules do not allow it"),
         // The list of drivers that share a major number; TUN's minor number there is its own (linux/miscdevice.h).
@@ -328,8 +332,11 @@ fn open_tun() -> Result<(), Outcome> {
 
 fn tcx() -> Finding {
     let lo = Scratch::lo().ifindex;
-    let answer = sys::prog_query(bpf_attach_type::BPF_TCX_INGRESS as u32, lo).map_err(|error| Refusal::from(&error));
-    Finding { tried: "bpf(BPF_PROG_QUERY) of TCX_INGRESS on lo".to_owned(), outcome: outcome(answer, Cap::NetAdmin) }
+    let tried = "bpf(BPF_PROG_QUERY) of TCX_INGRESS on lo".to_owned();
+    match sys::prog_query(bpf_attach_type::BPF_TCX_INGRESS as u32, lo) {
+        Ok(()) => Finding { tried, outcome: Outcome::Yes(None) },
+        Err(error) => bpf_finding(tried, &error),
+    }
 }
 
 fn btf() -> Finding {

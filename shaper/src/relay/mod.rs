@@ -12,6 +12,7 @@
 mod arena;
 mod hold;
 mod memory;
+mod pace;
 pub mod packet;
 mod privilege;
 mod pump;
@@ -136,7 +137,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let signals = take_signals().map_err(|errno| Error::Signals { source: errno.into() })?;
     // The default slack of 50 µs is how late every timer may be.
     nix::sys::prctl::set_timerslack(1).map_err(|errno| Error::Prepare { source: errno.into() })?;
-    drop(privilege::raise_priority());
+    privilege::raise_priority();
     let kept: &[Capability] = match tether {
         Tether::Path { .. } => &[Capability::CAP_SYS_PTRACE],
         Tether::None => &[],

@@ -7,12 +7,13 @@ use nix::sys::signalfd::SignalFd;
 
 use super::arena::Arena;
 use super::hold::{Held, Queue};
+use super::pace::{Pace, Rest};
 use super::packet::{self, BATCH};
 use super::report::Report;
 use super::tap::{self, Read};
 use super::tether::Tether;
 use super::vnet;
-use super::wait::{Timer, now_ns};
+use super::wait::{self, Timer, Woken, now_ns};
 
 /// Longest time between two heartbeats.
 const BEAT_NS: u64 = 50_000_000;
@@ -54,6 +55,7 @@ pub(super) struct Pump {
     tether: Tether,
     report: Report,
     timer: Timer,
+    pace: Pace,
     arena: Arena,
     queue: Queue,
     /// Frames taken from the queue to be sent; those before `due_sent` have been.
@@ -89,6 +91,7 @@ impl Pump {
             tether,
             report,
             timer: Timer::new()?,
+            pace: Pace::new(now_ns()),
             arena: Arena::new()?,
             queue: Queue::default(),
             due: Vec::with_capacity(BATCH),
@@ -120,22 +123,39 @@ impl Pump {
                     Read::Gone => return self.finish(End::TapGone),
                 }
             }
-            let until_ns = self.next_ns();
-            if until_ns > now_ns {
-                let woken = self.timer.sleep(&self.tap, until_ns)?;
-                if woken.gone {
-                    return self.finish(End::TapGone);
-                }
-                readable = woken.readable;
+            match self.rest()? {
+                Woken::Gone => return self.finish(End::TapGone),
+                Woken::ByClock => {}
+                Woken::ToRead => readable = true,
             }
         }
     }
 
-    /// When there is something to do again if nothing arrives.
-    fn next_ns(&self) -> u64 {
-        let departure_ns =
-            if self.due_sent < self.due.len() { Some(self.retry_at_ns) } else { self.queue.next_departure_ns() };
-        departure_ns.map_or(self.beat_at_ns, |departure_ns| departure_ns.min(self.beat_at_ns))
+    /// Waits for a departure, an arrival or the next heartbeat.
+    fn rest(&mut self) -> Result<Woken, Errno> {
+        let now_ns = now_ns();
+        match self.pace.rest(now_ns, self.next_departure_ns(), self.beat_at_ns) {
+            Rest::Spin(until_ns) => {
+                wait::spin(until_ns);
+                Ok(Woken::ByClock)
+            }
+            Rest::Wait(until_ns) => {
+                let woken = self.timer.sleep(&self.tap, until_ns)?;
+                if woken == Woken::ByClock {
+                    self.pace.woke(until_ns, wait::now_ns());
+                }
+                Ok(woken)
+            }
+            Rest::Doze(until_ns) => {
+                wait::doze(until_ns)?;
+                Ok(Woken::ToRead)
+            }
+        }
+    }
+
+    /// When the next frame is to be sent, or tried again.
+    fn next_departure_ns(&self) -> Option<u64> {
+        if self.due_sent < self.due.len() { Some(self.retry_at_ns) } else { self.queue.next_departure_ns() }
     }
 
     /// Tells that the relay lives and, now and then, looks whether it should end.

@@ -5,24 +5,46 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::time::clock_gettime;
+use nix::sys::timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
+const CLOCK_MONOTONIC: ClockId = ClockId::CLOCK_MONOTONIC;
 const NSEC_PER_SEC: u64 = 1_000_000_000;
 
 /// Returns the `CLOCK_MONOTONIC` time.
 pub(super) fn now_ns() -> u64 {
-    let now = clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC is always there");
+    let now = clock_gettime(CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC is always there");
     now.tv_sec() as u64 * NSEC_PER_SEC + now.tv_nsec() as u64
 }
 
-/// What ended a sleep.
+/// What ended a rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Woken {
-    /// The TAP has a frame.
-    pub(super) readable: bool,
+pub(super) enum Woken {
+    /// The time came.
+    ByClock,
+    /// The TAP has a frame, or may have.
+    ToRead,
     /// The TAP was deleted.
-    pub(super) gone: bool,
+    Gone,
+}
+
+/// Watches the clock until `until_ns`.
+pub(super) fn spin(until_ns: u64) {
+    while now_ns() < until_ns {
+        std::hint::spin_loop();
+    }
+}
+
+/// Sleeps until the `CLOCK_MONOTONIC` time `until_ns`, or a signal.
+pub(super) fn doze(until_ns: u64) -> Result<(), Errno> {
+    match clock_nanosleep(CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time_spec(until_ns)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn time_spec(at_ns: u64) -> TimeSpec {
+    TimeSpec::new((at_ns / NSEC_PER_SEC) as i64, (at_ns % NSEC_PER_SEC) as i64)
 }
 
 /// A timer to sleep on.
@@ -38,16 +60,16 @@ pub(super) struct Timer {
 impl Timer {
     /// Makes the timer.
     pub(super) fn new() -> Result<Self, Errno> {
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let timer = TimerFd::new(timerfd::ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         Ok(Self { timer, armed_ns: 0 })
     }
 
     /// Sleeps until the `CLOCK_MONOTONIC` time `until_ns`, or until the TAP is readable or gone.
     pub(super) fn sleep(&mut self, tap: &OwnedFd, until_ns: u64) -> Result<Woken, Errno> {
         if self.armed_ns != until_ns {
-            // An all-zero time would disarm the timer.
-            let until = TimeSpec::new((until_ns / NSEC_PER_SEC) as i64, (until_ns % NSEC_PER_SEC).max(1) as i64);
-            self.timer.set(Expiration::OneShot(until), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            // Zero would disarm the timer; 1 ns has passed, too.
+            let until = Expiration::OneShot(time_spec(until_ns.max(1)));
+            self.timer.set(until, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
             self.armed_ns = until_ns;
         }
         let mut fds = [PollFd::new(tap.as_fd(), PollFlags::POLLIN), PollFd::new(self.timer.as_fd(), PollFlags::POLLIN)];
@@ -56,9 +78,12 @@ impl Timer {
             Err(errno) => return Err(errno),
         }
         let events = fds[0].revents().unwrap_or(PollFlags::empty());
-        Ok(Woken {
-            readable: events.contains(PollFlags::POLLIN),
-            gone: events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL),
+        Ok(if events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+            Woken::Gone
+        } else if events.contains(PollFlags::POLLIN) {
+            Woken::ToRead
+        } else {
+            Woken::ByClock
         })
     }
 }
