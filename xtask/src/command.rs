@@ -19,18 +19,13 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` with our own standard streams; its exit status is the caller's to judge.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     announce(command);
-    command
-        .status()
-        .with_context(|| format!("cannot run `{}`", describe(command)))
+    command.status().with_context(|| format!("cannot run `{}`", describe(command)))
 }
 
 /// Asks a small question of a program: its output if it exists and succeeds, nothing otherwise. Not printed.
 pub(crate) fn ask(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The cargo that runs this task.
@@ -41,9 +36,7 @@ pub(crate) fn cargo() -> Command {
 /// Where a program is found in `PATH`.
 pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 /// Writes the command line to standard error.
@@ -84,13 +77,7 @@ mod tests {
     #[test]
     fn a_command_line_can_be_pasted_into_a_shell() {
         let mut command = Command::new("cargo");
-        command
-            .args(["build", "-Z", "build-std=core", "it's"])
-            .env("A", "b c")
-            .env_remove("CARGO");
-        assert_eq!(
-            describe(&command),
-            r"A='b c' cargo build -Z build-std=core 'it'\''s'"
-        );
+        command.args(["build", "-Z", "build-std=core", "it's"]).env("A", "b c").env_remove("CARGO");
+        assert_eq!(describe(&command), r"A='b c' cargo build -Z build-std=core 'it'\''s'");
     }
 }

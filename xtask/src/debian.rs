@@ -13,11 +13,7 @@ pub(crate) fn is_here() -> bool {
 
 /// Installs those of `packages` that are not installed yet; does nothing at all when all are.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|package| !is_installed(package))
-        .collect();
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -27,11 +23,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
             missing.join(" ")
         );
     }
-    let install = || {
-        run(apt_get()
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(&missing))
-    };
+    let install = || run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(&missing));
     if install().is_err() {
         // A machine that never ran `update`, or ran it long ago, does not know where the packages are.
         run(apt_get().arg("update"))?;

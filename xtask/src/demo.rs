@@ -18,9 +18,7 @@ pub(crate) struct Options {
 
 /// Becomes the demo, so that its exit code is ours and a Ctrl-C reaches it and nobody else.
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    run(cargo()
-        .args(["build", "--locked", "--release", "--package=shaper"])
-        .current_dir(&workspace.root))?;
+    run(cargo().args(["build", "--locked", "--release", "--package=shaper"]).current_dir(&workspace.root))?;
     let mut demo = Command::new(workspace.target.join("release/shaper"));
     demo.arg("demo").args(&options.args);
     announce(&demo);

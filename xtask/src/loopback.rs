@@ -8,10 +8,7 @@ use anyhow::{Context as _, Result};
 nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, libc::ifreq);
 
 /// Sets `lo` of this process's network namespace up.
-#[expect(
-    unsafe_code,
-    reason = "an ioctl; the guest has no netlink library, only this one link to set up"
-)]
+#[expect(unsafe_code, reason = "an ioctl; the guest has no netlink library, only this one link to set up")]
 pub(crate) fn set_up() -> Result<()> {
     // SAFETY: `ifreq` is integers and a union of plain data; all zeros is a value of it.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

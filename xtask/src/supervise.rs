@@ -89,9 +89,6 @@ impl Drop for Group {
         // An error says that nobody is left, which is the usual case.
         let _ = killpg(self.id, Signal::SIGKILL);
         let _ = self.leader.wait();
-        while matches!(
-            waitpid(Pid::from_raw(-self.id.as_raw()), None),
-            Ok(_) | Err(Errno::EINTR)
-        ) {}
+        while matches!(waitpid(Pid::from_raw(-self.id.as_raw()), None), Ok(_) | Err(Errno::EINTR)) {}
     }
 }

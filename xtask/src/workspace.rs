@@ -32,10 +32,7 @@ impl Workspace {
         }
         let metadata: Metadata =
             serde_json::from_slice(&output.stdout).context("cannot read what `cargo metadata` wrote")?;
-        Ok(Self {
-            root: metadata.workspace_root,
-            target: metadata.target_directory,
-        })
+        Ok(Self { root: metadata.workspace_root, target: metadata.target_directory })
     }
 
     /// A path of the workspace, relative to its root.

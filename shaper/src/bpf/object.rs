@@ -9,7 +9,7 @@ use aya_obj::generated::bpf_insn;
 use aya_obj::maps::Map;
 
 use super::maps::Maps;
-use super::sys::{self, MapDef};
+use super::sys::{self, LoadError, MapDef};
 
 /// As built by `cargo xtask ebpf` and committed, so that a plain `cargo build` needs no eBPF toolchain.
 static COMMITTED: &[u8] = include_bytes!("shaper.bpf.o");
@@ -35,11 +35,13 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel refused a program.
-    #[error("cannot load BPF program `{name}`")]
+    #[error("cannot load BPF program `{name}`{}{log}", if .log.is_empty() { "" } else { ": the verifier says: " })]
     LoadProgram {
         /// Name of the program.
         name: String,
-        /// The kernel's reason, with the end of the verifier's log.
+        /// The end of the verifier's log.
+        log: String,
+        /// The kernel's reason.
         source: io::Error,
     },
     /// A map could not be read or written.
@@ -147,7 +149,7 @@ impl Programs {
         let instructions = self.instructions(name).ok_or_else(|| Error::NoProgram(name.to_owned()))?;
         let license: &CString = &self.object.license;
         sys::prog_load(name, license, instructions)
-            .map_err(|source| Error::LoadProgram { name: name.to_owned(), source })
+            .map_err(|LoadError { source, log }| Error::LoadProgram { name: name.to_owned(), log, source })
     }
 
     fn instructions(&self, name: &str) -> Option<&[bpf_insn]> {

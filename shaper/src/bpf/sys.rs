@@ -7,6 +7,10 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_map_info, bpf_prog_info, bpf_prog_type};
 
+/// Room for the verifier's log, of which [`LOG_LINES`] are kept: the last lines say what it did not like.
+const LOG_LEN: usize = 1 << 20;
+const LOG_LINES: usize = 4;
+
 /// What a map is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapDef {
@@ -115,8 +119,17 @@ pub fn map_freeze(map: BorrowedFd<'_>) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr).map(drop)
 }
 
-/// `BPF_PROG_LOAD` of a classifier; on refusal, the end of the verifier's log is in the error.
-pub fn prog_load(name: &str, license: &CStr, instructions: &[bpf_insn]) -> io::Result<OwnedFd> {
+/// Why the kernel refused a program.
+#[derive(Debug)]
+pub struct LoadError {
+    /// The error number.
+    pub source: io::Error,
+    /// The last lines of the verifier's log; empty when it had nothing to say.
+    pub log: String,
+}
+
+/// `BPF_PROG_LOAD` of a classifier.
+pub fn prog_load(name: &str, license: &CStr, instructions: &[bpf_insn]) -> Result<OwnedFd, LoadError> {
     let load = |log: &mut [u8]| {
         let mut attr = attr();
         // SAFETY: as in `map_update`.
@@ -133,19 +146,20 @@ pub fn prog_load(name: &str, license: &CStr, instructions: &[bpf_insn]) -> io::R
         }
         bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr)
     };
-    load(&mut []).or_else(|error| {
-        // The verifier writes its log only when asked, and the log slows the good case down.
-        let mut log = vec![0; 1 << 20];
-        let Err(_) = load(&mut log) else {
-            return Err(error);
+    load(&mut []).or_else(|source| {
+        // A missing right needs no log.
+        if source.raw_os_error() == Some(libc::EPERM) {
+            return Err(LoadError { source, log: String::new() });
+        }
+        // The verifier writes its log only when asked, because the log slows the good case down.
+        let mut log = vec![0; LOG_LEN];
+        let Err(source) = load(&mut log) else {
+            return Err(LoadError { source, log: String::new() });
         };
         let text = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
-        let tail: Vec<&str> = text.lines().rev().filter(|line| !line.is_empty()).take(4).collect();
-        if tail.is_empty() {
-            return Err(error);
-        }
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        Err(io::Error::new(error.kind(), format!("{error}; the verifier says: {}", tail.join(" | "))))
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        Err(LoadError { source, log: last.join(" | ") })
     })
 }
 

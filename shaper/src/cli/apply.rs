@@ -84,8 +84,7 @@ fn pick(session: &mut Session, args: &ApplyArgs, link: &Link) -> Result<Picked, 
             .iter()
             .find_map(|direction| engine::engine_of(survey.attachment_of(link.ifindex, *direction)?));
         if let Some(engine) = there {
-            let why = format!("{}: it shapes this link already", EngineChoice::from(engine).name());
-            return Ok(Picked { engine, why });
+            return Ok(Picked { engine, why: "it shapes this link already".to_owned() });
         }
     }
     probe::choose(args.engine, args.direction).map_err(failure::probe)

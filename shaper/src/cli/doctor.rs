@@ -80,7 +80,12 @@ fn examine(privileges: [Row; Cap::ALL.len()], rootless: bool, findings: &Finding
 fn privilege(cap: Cap) -> Row {
     let is_held = cap.is_held();
     let held = if is_held { "held" } else { "not held" };
-    Row { name: cap.name(), available: Some(is_held), evidence: format!("{held}; {}", cap.purpose()), config: None }
+    Row {
+        name: cap.name(),
+        available: Some(is_held),
+        evidence: format!("{held}; {}", cap.purpose()),
+        config: None,
+    }
 }
 
 fn row(capability: Capability, finding: &Finding) -> Row {
@@ -111,13 +116,17 @@ fn needs(assessment: &Assessment) -> Needs {
 }
 
 fn kernel() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 fn text(body: &Body) -> String {
     let mut capabilities = Table::new(["CAPABILITY", "HERE", "EVIDENCE"]);
     for Row { name, available, evidence, config } in &body.capabilities {
-        let config = config.filter(|_| *available == Some(false)).map(|config| format!(" ({config})")).unwrap_or_default();
+        let config = config
+            .filter(|_| *available == Some(false))
+            .map(|config| format!(" ({config})"))
+            .unwrap_or_default();
         capabilities.row([name, &word(*available), &format!("{evidence}{config}")]);
     }
     let mut engines = Table::new(["ENGINE", "EGRESS", "INGRESS", "MISSING", "NOT TRIED"]);
@@ -172,10 +181,16 @@ mod tests {
     #[test]
     fn the_table_shows_evidence_and_the_symbol_of_what_is_missing() {
         let text = text(&body());
-        assert!(text.contains("\nfq                  no    a request: no such thing (CONFIG_NET_SCH_FQ)\n"), "{text}");
+        assert!(
+            text.contains("\nfq                  no    a request: no such thing (CONFIG_NET_SCH_FQ)\n"),
+            "{text}"
+        );
         assert!(text.contains("\nhtb                 yes   a request: done\n"), "{text}");
         assert!(text.contains("\nedt     no      no       fq\n"), "{text}");
-        assert!(text.ends_with("engine `netem`: this kernel has no fq (CONFIG_NET_SCH_FQ; no such thing).\n"), "{text}");
+        assert!(
+            text.ends_with("engine `netem`: this kernel has no fq (CONFIG_NET_SCH_FQ; no such thing).\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -48,8 +48,6 @@ fn config(args: &RelayArgs, ready: &OwnedFd) -> anyhow::Result<Config> {
             Direction::Ingress => abi::Direction::Ingress,
         },
         ifindex: args.ifindex,
-        held_frames_max: 4_000_000,
-        held_bytes_max: 4 << 30,
         tether,
     })
 }

@@ -89,7 +89,6 @@ fn text(body: &Body) -> String {
             let _ = writeln!(text, "  asked    {}{seed}", describe(shape));
         }
         if let Some(engine) = report.engine {
-            let why = why.strip_prefix(&format!("{engine}: ")).unwrap_or(why);
             let _ = writeln!(text, "  engine   {engine}: {why}");
         }
         if let Some(counted) = &report.counters {

@@ -16,9 +16,9 @@ use shaper_common::abi::program;
 use super::scratch::Scratch;
 use super::{Cap, Capability, Finding, Obstacle, Outcome, Refusal};
 use crate::bpf::{self, Object, sys};
+use crate::netlink::Message;
 use crate::netlink::link::{self, Settings};
 use crate::netlink::uapi::{TCA_KIND, TCA_OPTIONS};
-use crate::netlink::Message;
 use crate::relay::{packet, tap};
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::filter::{Mirred, Side};
@@ -117,8 +117,10 @@ impl Bench {
             Action::Redirect(_) => (2, "action mirred egress redirect dev lo"),
         };
         let tried = format!("tc filter add dev lo egress bpf {words}");
-        let without =
-            |capability| Finding { tried: tried.clone(), outcome: Outcome::NotTried(Obstacle::Without(capability)) };
+        let without = |capability| Finding {
+            tried: tried.clone(),
+            outcome: Outcome::NotTried(Obstacle::Without(capability)),
+        };
         if !self.clsact {
             return without(Capability::Clsact);
         }
@@ -131,9 +133,7 @@ impl Bench {
 
     fn set_tstamp(&self) -> Finding {
         let (tried, loaded) = match self.program_depth() {
-            Depth::Quick => {
-                (format!("{PROG_LOAD} of a call to it"), load_raw(&super::program::set_tstamp()))
-            }
+            Depth::Quick => (format!("{PROG_LOAD} of a call to it"), load_raw(&super::program::set_tstamp())),
             Depth::Full => (format!("{PROG_LOAD} of {}", program::EDT), load(&[program::EDT])),
         };
         match loaded {
@@ -170,11 +170,17 @@ impl Bench {
         }
         match self.depth {
             Depth::Quick => Finding { tried: format!("open {TUN}"), outcome: Outcome::Yes(None) },
-            Depth::Full => self.inside(format!("ioctl(TUNSETIFF) on {TUN}"), Cap::NetAdmin, || match tap::open(TAP_NAME) {
-                Ok(_) => Ok(()),
-                Err(tap::Error::Create { source, .. } | tap::Error::OpenNode { source }) => Err((&source).into()),
-                Err(error) => Err(Refusal::in_words(error.to_string())),
-            }),
+            Depth::Full => {
+                self.inside(format!("ioctl(TUNSETIFF) on {TUN}"), Cap::NetAdmin, || {
+                    match tap::open(TAP_NAME) {
+                        Ok(_) => Ok(()),
+                        Err(tap::Error::Create { source, .. } | tap::Error::OpenNode { source }) => {
+                            Err((&source).into())
+                        }
+                        Err(error) => Err(Refusal::in_words(error.to_string())),
+                    }
+                })
+            }
         }
     }
 
@@ -203,7 +209,12 @@ impl Bench {
     }
 
     /// Runs `attempt` in the scratch namespace.
-    fn inside(&self, tried: String, cap: Cap, attempt: impl FnOnce() -> Result<(), Refusal> + Send) -> Finding {
+    fn inside(
+        &self,
+        tried: String,
+        cap: Cap,
+        attempt: impl FnOnce() -> Result<(), Refusal> + Send,
+    ) -> Finding {
         let scratch = match &self.scratch {
             Ok(scratch) => scratch,
             Err(finding) => return finding.clone(),
@@ -268,8 +279,12 @@ fn tbf() -> Message<'static> {
 /// Loads programs of ours, all of `names`, and keeps the first.
 fn load(names: &[&str]) -> Result<OwnedFd, Finding> {
     let failed = |error: bpf::object::Error| match &error {
-        bpf::object::Error::CreateMap { name, source } => bpf_finding(format!("bpf(BPF_MAP_CREATE) of {name}"), source),
-        bpf::object::Error::LoadProgram { name, source } => bpf_finding(format!("{PROG_LOAD} of {name}"), source),
+        bpf::object::Error::CreateMap { name, source } => {
+            bpf_finding(format!("bpf(BPF_MAP_CREATE) of {name}"), source)
+        }
+        bpf::object::Error::LoadProgram { name, source, .. } => {
+            bpf_finding(format!("{PROG_LOAD} of {name}"), source)
+        }
         _ => Finding {
             tried: PROG_LOAD.to_owned(),
             outcome: Outcome::NotTried(Obstacle::Failed(error.to_string())),
@@ -278,20 +293,22 @@ fn load(names: &[&str]) -> Result<OwnedFd, Finding> {
     let object = Object::committed().map_err(failed)?;
     let maps = object.create_maps().map_err(failed)?;
     let programs = object.bind(&maps).map_err(failed)?;
-    let loaded = names.iter().map(|name| programs.load(name)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let loaded =
+        names.iter().map(|name| programs.load(name)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     Ok(loaded.into_iter().next().expect("a program is named"))
 }
 
 fn load_raw(instructions: &[bpf_insn]) -> Result<OwnedFd, Finding> {
     sys::prog_load(PROGRAM_NAME, c"Dual MIT/GPL", instructions)
-        .map_err(|error| bpf_finding(PROG_LOAD.to_owned(), &error))
+        .map_err(|error| bpf_finding(PROG_LOAD.to_owned(), &error.source))
 }
 
 fn bpf_finding(tried: String, error: &io::Error) -> Finding {
     let outcome = match Refusal::from(error) {
-        refusal if refusal.is_permission() => {
-            Outcome::NotTried(Obstacle::Permission { takes: "CAP_BPF in the initial user namespace", refusal })
-        }
+        refusal if refusal.is_permission() => Outcome::NotTried(Obstacle::Permission {
+            takes: "CAP_BPF in the initial user namespace",
+            refusal,
+        }),
         refusal => Outcome::No(refusal),
     };
     Finding { tried, outcome }
@@ -305,7 +322,11 @@ fn load_ifb_module() {
         return;
     }
     let mut modprobe = Command::new("modprobe");
-    modprobe.args(["--quiet", "ifb", "numifbs=0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    modprobe
+        .args(["--quiet", "ifb", "numifbs=0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     // Without modprobe the kernel can load no module either; whether there is an ifb, the next request tells.
     let _ = modprobe.status();
 }

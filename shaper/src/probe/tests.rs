@@ -72,7 +72,9 @@ fn the_reason_is_the_evidence() {
 
 #[test]
 fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
-    let error = pick(EngineChoice::Edt, Direction::Egress, &kernel(&[Capability::Fq, Capability::Netem], &[])).unwrap_err();
+    let error =
+        pick(EngineChoice::Edt, Direction::Egress, &kernel(&[Capability::Fq, Capability::Netem], &[]))
+            .unwrap_err();
     assert_eq!(
         error.to_string(),
         "engine `edt` cannot work here: this kernel has no fq (CONFIG_NET_SCH_FQ; ENOENT: \"Specified qdisc kind is unknown\")"
@@ -130,12 +132,16 @@ fn quick_and_full_attempts_agree() {
     for direction in [Direction::Egress, Direction::Both] {
         for choice in [EngineChoice::Auto, EngineChoice::Edt, EngineChoice::Netem, EngineChoice::Relay] {
             for (capability, finding) in for_engines(choice, direction).iter() {
-                let expected = full.get(capability).and_then(Finding::available);
-                assert_eq!(finding.available(), expected, "{capability}: {finding}");
+                // With few rights the quick attempt may get further.
+                let Some(expected) = full.get(capability).and_then(Finding::available) else { continue };
+                assert_eq!(finding.available(), Some(expected), "{capability}: {finding}");
             }
         }
     }
-    assert!(full.iter().map(|(capability, _)| capability).eq(Capability::ALL), "everything is tried, in order");
+    assert!(
+        full.iter().map(|(capability, _)| capability).eq(Capability::ALL),
+        "everything is tried, in order"
+    );
 }
 
 #[test]

@@ -51,10 +51,6 @@ pub struct Config {
     pub direction: Direction,
     /// The shaped link, in the packet socket's namespace.
     pub ifindex: u32,
-    /// Most frames to hold.
-    pub held_frames_max: u64,
-    /// Most bytes to hold.
-    pub held_bytes_max: u64,
     /// What the namespace hangs on.
     pub tether: Tether,
 }
@@ -124,7 +120,7 @@ pub enum Error {
 ///
 /// When it cannot start, or when the TAP cannot be read for another reason than being gone.
 pub fn run(config: Config) -> Result<(), Error> {
-    let Config { tap, packet, report, ready, direction, ifindex, held_frames_max, held_bytes_max, tether } = config;
+    let Config { tap, packet, report, ready, direction, ifindex, tether } = config;
     let outlet = match direction {
         Direction::Egress => {
             let index = i32::try_from(ifindex).ok().filter(|index| *index > 0).ok_or(Error::Ifindex { ifindex })?;
@@ -132,7 +128,7 @@ pub fn run(config: Config) -> Result<(), Error> {
         }
         Direction::Ingress => Outlet::Tap,
     };
-    let report = Report::map(report.as_fd(), held_frames_max, held_bytes_max)
+    let report = Report::map(report.as_fd())
         .map_err(|errno| Error::MapReport { source: errno.into() })?;
     let signals = take_signals().map_err(|errno| Error::Signals { source: errno.into() })?;
     // The default slack of 50 µs is how late every timer may be.
@@ -144,7 +140,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     };
     privilege::drop_all_but(kept).map_err(|source| Error::DropCapabilities { source })?;
     privilege::forbid_new_privileges().map_err(|errno| Error::NoNewPrivileges { source: errno.into() })?;
-    let pump = Pump::new(Parts { tap, outlet, signals, tether, report, held_frames_max, held_bytes_max })
+    let pump = Pump::new(Parts { tap, outlet, signals, tether, report })
         .map_err(|errno| Error::Prepare { source: errno.into() })?;
     if let Some(ready) = ready {
         nix::unistd::write(&ready, &[1]).map_err(|errno| Error::Ready { source: errno.into() })?;

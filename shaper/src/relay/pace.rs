@@ -4,8 +4,8 @@
 //! So a wake-up for a departure is asked for a little early and the rest is spun, within a budget; and wake-ups in quick succession
 //! become one per [`WAKE_NS`], in which frames gather.
 
-/// Least time between wake-ups that go on and on: 25 µs late on average, for a third of the CPU time (at 100 000 frames per second).
-const WAKE_NS: u64 = 50_000;
+/// Least time between wake-ups that go on and on: frames leave up to this late, and a frame costs half the CPU time (at 20 000 a second).
+const WAKE_NS: u64 = 75_000;
 /// Wake-ups that may come closer together: bursts this long leave at their exact time.
 const WAKE_CREDIT_NS: u64 = 20 * WAKE_NS;
 /// Most a wake-up is asked for before its time.

@@ -62,8 +62,6 @@ pub(super) struct Pump {
     due: Vec<Held>,
     due_sent: usize,
     held_bytes: u64,
-    held_frames_max: u64,
-    held_bytes_max: u64,
     retry_at_ns: u64,
     beat_at_ns: u64,
     tether_at_ns: u64,
@@ -77,13 +75,11 @@ pub(super) struct Parts {
     pub(super) signals: SignalFd,
     pub(super) tether: Tether,
     pub(super) report: Report,
-    pub(super) held_frames_max: u64,
-    pub(super) held_bytes_max: u64,
 }
 
 impl Pump {
     pub(super) fn new(parts: Parts) -> Result<Self, Errno> {
-        let Parts { tap, outlet, signals, tether, report, held_frames_max, held_bytes_max } = parts;
+        let Parts { tap, outlet, signals, tether, report } = parts;
         Ok(Self {
             tap,
             outlet,
@@ -97,8 +93,6 @@ impl Pump {
             due: Vec::with_capacity(BATCH),
             due_sent: 0,
             held_bytes: 0,
-            held_frames_max,
-            held_bytes_max,
             retry_at_ns: 0,
             beat_at_ns: 0,
             tether_at_ns: now_ns() + TETHER_NS,
@@ -181,6 +175,7 @@ impl Pump {
     /// Reads a batch of frames: `Frame` when there may be more.
     fn read(&mut self) -> Result<Read, Errno> {
         let mut last = Read::Empty;
+        let (frames_max, bytes_max) = self.report.held_max();
         for _ in 0..READ_BATCH {
             let room = self.arena.room()?;
             last = tap::read(&self.tap, room)?;
@@ -191,7 +186,7 @@ impl Pump {
             };
             let len = stripped.range.len() as u64;
             let frames = (self.queue.len() + self.due.len() - self.due_sent) as u64;
-            if frames >= self.held_frames_max || self.held_bytes + len > self.held_bytes_max {
+            if frames >= frames_max || self.held_bytes + len > bytes_max {
                 self.report.full_drop();
                 continue;
             }
@@ -277,9 +272,9 @@ impl Pump {
             let mut at_ns = start_ns;
             let mut bytes = 0;
             for held in &due[..count] {
-                at_ns += each_ns;
                 bytes += u64::from(held.span.len);
                 self.report.late(at_ns.saturating_sub(held.departure_ns));
+                at_ns += each_ns;
             }
             self.report.sent(count as u64, bytes);
             self.release(count);

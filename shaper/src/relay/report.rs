@@ -22,23 +22,24 @@ macro_rules! word {
     };
 }
 
-/// The mapped [`RelayReport`]; only the relay writes it.
+/// The mapped [`RelayReport`]; the relay writes all of it but what it may hold, which is `apply`'s to say.
 #[derive(Debug)]
 pub(super) struct Report {
     shared: SharedWords,
 }
 
 impl Report {
-    /// Maps the report and starts it anew: an earlier relay may have written it.
-    pub(super) fn map(map: BorrowedFd<'_>, held_frames_max: u64, held_bytes_max: u64) -> Result<Self, Errno> {
+    /// Maps the report, which `apply` has laid out.
+    pub(super) fn map(map: BorrowedFd<'_>) -> Result<Self, Errno> {
         let report = Self { shared: SharedWords::map(map, WORDS)? };
-        for word in report.shared.words() {
-            word.store(0, Ordering::Relaxed);
-        }
         report.set(word!(pid), u64::from(std::process::id()));
-        report.set(word!(held_frames_max), held_frames_max);
-        report.set(word!(held_bytes_max), held_bytes_max);
         Ok(report)
+    }
+
+    /// Frames and bytes that may be held, as `apply` last said.
+    pub(super) fn held_max(&self) -> (u64, u64) {
+        let word = |word: usize| self.shared.words()[word].load(Ordering::Relaxed);
+        (word(word!(held_frames_max)), word(word!(held_bytes_max)))
     }
 
     /// Says that the relay was alive at `now_ns`.
@@ -116,7 +117,7 @@ mod tests {
         let name = CString::new("report").unwrap();
         let map = memfd_create(name.as_c_str(), MFdFlags::empty()).unwrap();
         ftruncate(&map, size_of::<RelayReport>() as i64).unwrap();
-        let report = Report::map(map.as_fd(), 10, 20).unwrap();
+        let report = Report::map(map.as_fd()).unwrap();
         report.beat(77);
         report.held(1, 2);
         report.sent(3, 4);
@@ -127,7 +128,7 @@ mod tests {
         let mut bytes = [0; size_of::<RelayReport>()];
         pread(&map, &mut bytes, 0).unwrap();
         let words: Vec<u64> = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
-        assert_eq!(words[..11], [77, std::process::id().into(), 1, 2, 10, 20, 6, 8, 1, 1, 0]);
+        assert_eq!(words[..11], [77, std::process::id().into(), 1, 2, 0, 0, 6, 8, 1, 1, 0]);
         assert_eq!(words[word!(late) + 1], 1);
     }
 }

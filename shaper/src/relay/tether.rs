@@ -27,12 +27,9 @@ impl Tether {
     /// Says whether nobody but the relay has the namespace any more.
     pub(super) fn is_cut(&self) -> bool {
         let Self::Path { path, dev, ino } = self else { return false };
-        if is_namespace(path, *dev, *ino) {
-            return false;
-        }
         // Reading another process's namespace needs the capability that `privilege::drop_all_but` left permitted.
         let raised = caps::raise(None, CapSet::Effective, Capability::CAP_SYS_PTRACE);
-        let inhabited = is_inhabited(*dev, *ino);
+        let inhabited = if is_namespace(path, *dev, *ino) { Ok(true) } else { is_inhabited(*dev, *ino) };
         if raised.is_ok() {
             // A capability that was raised can be lowered.
             drop(caps::drop(None, CapSet::Effective, Capability::CAP_SYS_PTRACE));

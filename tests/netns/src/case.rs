@@ -48,10 +48,7 @@ pub struct Case {
 impl Case {
     /// A case that becomes a trial per engine.
     pub fn each_engine(name: &'static str, load: Load, body: fn(&Context)) -> Self {
-        Self {
-            engines: Engine::ALL.iter().copied().map(Some).collect(),
-            ..Self::once(name, load, body)
-        }
+        Self { engines: Engine::ALL.iter().copied().map(Some).collect(), ..Self::once(name, load, body) }
     }
 
     /// A case that is the same on every engine.
@@ -70,6 +67,13 @@ impl Case {
     #[must_use]
     pub fn only(mut self, engine: Engine) -> Self {
         self.engines = vec![Some(engine)];
+        self
+    }
+
+    /// Leaves `engine` out, for which the behaviour is another or not promised.
+    #[must_use]
+    pub fn except(mut self, engine: Engine) -> Self {
+        self.engines.retain(|&kept| kept != Some(engine));
         self
     }
 

@@ -53,18 +53,8 @@ fn enter(words: &[String]) -> io::Result<ExitCode> {
     let netns = File::open(netns)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
     let own = std::env::current_exe()?;
-    let status = Command::new(own)
-        .arg(INIT)
-        .arg(name)
-        .args(program)
-        .stdin(netns)
-        .status()?;
-    Ok(ExitCode::from(
-        status
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(125),
-    ))
+    let status = Command::new(own).arg(INIT).arg(name).args(program).stdin(netns).status()?;
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(125)))
 }
 
 fn init(words: &[String]) -> io::Error {
@@ -72,33 +62,18 @@ fn init(words: &[String]) -> io::Error {
         return io::ErrorKind::InvalidInput.into();
     };
     match mounts(name) {
-        Ok(()) => Command::new(program)
-            .args(args)
-            .stdin(std::process::Stdio::null())
-            .exec(),
+        Ok(()) => Command::new(program).args(args).stdin(std::process::Stdio::null()).exec(),
         Err(error) => error,
     }
 }
 
 fn mounts(name: &str) -> io::Result<()> {
     let nothing: Option<&str> = None;
-    mount(
-        nothing,
-        "/",
-        nothing,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        nothing,
-    )?;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
     // The new /proc replaces the old before the namespace is mounted, whose path is then among our own descriptors.
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), nothing)?;
     fs::create_dir_all("/run/netns")?;
-    mount(
-        Some("tmpfs"),
-        "/run/netns",
-        Some("tmpfs"),
-        MsFlags::empty(),
-        nothing,
-    )?;
+    mount(Some("tmpfs"), "/run/netns", Some("tmpfs"), MsFlags::empty(), nothing)?;
     let path = Path::new("/run/netns").join(name);
     File::create(&path)?;
     mount(Some("/proc/self/fd/0"), &path, nothing, MsFlags::MS_BIND, nothing)?;

@@ -49,11 +49,7 @@ pub fn available(engine: Engine) -> Result<(), String> {
         .get_or_init(|| {
             let world = World::new();
             let result = world.try_apply(engine, &["--latency", "1ms"]);
-            if result.exit == Exit::Unsupported {
-                Err(result.stderr.trim().to_owned())
-            } else {
-                Ok(())
-            }
+            if result.exit == Exit::Unsupported { Err(result.stderr.trim().to_owned()) } else { Ok(()) }
         })
         .clone()
 }

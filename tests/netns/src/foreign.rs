@@ -44,34 +44,27 @@ pub fn add_clsact_with_filter(node: &Node, device: &Device) {
 pub fn add_filter(node: &Node, device: &Device) {
     let info = FILTER_PREF << 16 | u32::from(ETH_P_ALL.to_be());
     let mut filter = message(libc::RTM_NEWTFILTER, device, 1, TC_H_CLSACT_EGRESS, info);
-    filter
-        .body_mut()
-        .attr_str(TCA_KIND, "bpf")
-        .nest(TCA_OPTIONS, |options| {
-            // One classic BPF instruction, `ret #-1`: the class of the filter itself.
-            let mut instruction = [0; 8];
-            instruction[..2].copy_from_slice(&BPF_RET_K.to_ne_bytes());
-            instruction[4..].copy_from_slice(&u32::MAX.to_ne_bytes());
-            options
-                .attr(TCA_BPF_OPS_LEN, &1_u16.to_ne_bytes())
-                .attr(TCA_BPF_OPS, &instruction);
-            options.attr_u32(TCA_BPF_CLASSID, 0x0001_0007);
-        });
+    filter.body_mut().attr_str(TCA_KIND, "bpf").nest(TCA_OPTIONS, |options| {
+        // One classic BPF instruction, `ret #-1`: the class of the filter itself.
+        let mut instruction = [0; 8];
+        instruction[..2].copy_from_slice(&BPF_RET_K.to_ne_bytes());
+        instruction[4..].copy_from_slice(&u32::MAX.to_ne_bytes());
+        options.attr(TCA_BPF_OPS_LEN, &1_u16.to_ne_bytes()).attr(TCA_BPF_OPS, &instruction);
+        options.attr_u32(TCA_BPF_CLASSID, 0x0001_0007);
+    });
     node.request(filter);
 }
 
 /// Returns how many filters of [`add_filter`] the link has.
 #[track_caller]
 pub fn filters(node: &Node, device: &Device) -> usize {
-    let preferences = snapshot::filters(node, device.ifindex)
-        .into_iter()
-        .filter_map(|filter| {
-            let (header, attributes) = filter.split::<20>()?;
-            // A dump lists the chain (without options) before its filters.
-            attributes.find_kind(TCA_OPTIONS)?;
-            let info: [u8; 4] = header[16..].try_into().ok()?;
-            Some(u32::from_ne_bytes(info) >> 16)
-        });
+    let preferences = snapshot::filters(node, device.ifindex).into_iter().filter_map(|filter| {
+        let (header, attributes) = filter.split::<20>()?;
+        // A dump lists the chain (without options) before its filters.
+        attributes.find_kind(TCA_OPTIONS)?;
+        let info: [u8; 4] = header[16..].try_into().ok()?;
+        Some(u32::from_ne_bytes(info) >> 16)
+    });
     preferences.filter(|&pref| pref == FILTER_PREF).count()
 }
 
@@ -82,10 +75,7 @@ pub fn filters(node: &Node, device: &Device) -> usize {
 #[track_caller]
 pub fn add_root_qdisc(node: &Node, device: &Device) {
     let mut pfifo = message(libc::RTM_NEWQDISC, device, 0x0077_0000, TC_H_ROOT, 0);
-    pfifo
-        .body_mut()
-        .attr_str(TCA_KIND, "pfifo")
-        .attr_u32(TCA_OPTIONS, 333);
+    pfifo.body_mut().attr_str(TCA_KIND, "pfifo").attr_u32(TCA_OPTIONS, 333);
     node.request(pfifo);
 }
 
@@ -101,10 +91,7 @@ pub fn add_netem(node: &Node, device: &Device, delay: Duration) {
     options[..4].copy_from_slice(&ticks.to_ne_bytes());
     options[4..8].copy_from_slice(&100_000_u32.to_ne_bytes());
     let mut netem = message(libc::RTM_NEWQDISC, device, 0, TC_H_ROOT, 0);
-    netem
-        .body_mut()
-        .attr_str(TCA_KIND, "netem")
-        .attr(TCA_OPTIONS, &options);
+    netem.body_mut().attr_str(TCA_KIND, "netem").attr(TCA_OPTIONS, &options);
     node.request(netem);
 }
 
@@ -118,11 +105,7 @@ pub fn delete_root_qdisc(node: &Node, device: &Device) {
 }
 
 fn message(kind: u16, device: &Device, handle: u32, parent: u32, info: u32) -> Message<'static> {
-    let flags = if kind == libc::RTM_DELQDISC {
-        0
-    } else {
-        libc::NLM_F_CREATE | libc::NLM_F_EXCL
-    };
+    let flags = if kind == libc::RTM_DELQDISC { 0 } else { libc::NLM_F_CREATE | libc::NLM_F_EXCL };
     let mut message = Message::new(kind, flags, "set up a foreign qdisc or filter", "");
     let mut tcmsg = [0; 20];
     for (field, value) in [device.ifindex, handle, parent, info].into_iter().enumerate() {

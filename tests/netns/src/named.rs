@@ -34,14 +34,8 @@ impl Name {
         let name = Self { text };
         File::create(name.path()).unwrap_or_else(|error| panic!("{}: {error}", name.path().display()));
         let nothing: Option<&str> = None;
-        mount(
-            Some(&node.path()),
-            &name.path(),
-            nothing,
-            MsFlags::MS_BIND,
-            nothing,
-        )
-        .unwrap_or_else(|errno| panic!("cannot mount on {}: {errno}", name.path().display()));
+        mount(Some(&node.path()), &name.path(), nothing, MsFlags::MS_BIND, nothing)
+            .unwrap_or_else(|errno| panic!("cannot mount on {}: {errno}", name.path().display()));
         name
     }
 
@@ -70,15 +64,10 @@ pub fn sweep() {
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let maker = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
+        let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
         if maker.is_some_and(|pid| !process::is_alive(pid)) {
             if let Err(error) = remove(&entry.path()) {
-                eprintln!(
-                    "cannot remove the namespace name {}: {error}",
-                    entry.path().display()
-                );
+                eprintln!("cannot remove the namespace name {}: {error}", entry.path().display());
             }
         }
     }

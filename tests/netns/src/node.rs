@@ -22,10 +22,7 @@ pub struct Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("name", &self.name)
-            .field("path", &self.path())
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("name", &self.name).field("path", &self.path()).finish_non_exhaustive()
     }
 }
 
@@ -41,20 +38,9 @@ impl Node {
             .run(Socket::open)
             .unwrap_or_else(|error| panic!("cannot enter `{name}`: {error}"))
             .unwrap_or_else(|error| panic!("in `{name}`: {error}"));
-        let node = Self {
-            name,
-            host,
-            netns,
-            socket: Mutex::new(socket),
-        };
+        let node = Self { name, host, netns, socket: Mutex::new(socket) };
         let lo = node.device("lo");
-        node.request(link::set(
-            &lo,
-            &link::Settings {
-                up: Some(true),
-                ..Default::default()
-            },
-        ));
+        node.request(link::set(&lo, &link::Settings { up: Some(true), ..Default::default() }));
         node
     }
 
@@ -70,12 +56,7 @@ impl Node {
 
     /// Returns a path to the namespace that any process may open as long as this one lives.
     pub fn path(&self) -> PathBuf {
-        format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            self.netns.as_fd().as_raw_fd()
-        )
-        .into()
+        format!("/proc/{}/fd/{}", std::process::id(), self.netns.as_fd().as_raw_fd()).into()
     }
 
     /// Returns the node's IPv4 address on the world's link number `link`.
@@ -129,9 +110,7 @@ impl Node {
     /// When the namespace cannot be entered.
     #[track_caller]
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
-        self.netns
-            .run(inside)
-            .unwrap_or_else(|error| panic!("cannot enter `{}`: {error}", self.name))
+        self.netns.run(inside).unwrap_or_else(|error| panic!("cannot enter `{}`: {error}", self.name))
     }
 
     /// Runs a program of the host in the namespace; `None` when it is not installed.
@@ -145,8 +124,7 @@ impl Node {
     /// When `destination` is unreachable.
     #[track_caller]
     pub fn pinger(&self, destination: IpAddr) -> ping::Pinger {
-        self.run(|| ping::Pinger::open(destination))
-            .unwrap_or_else(|error| panic!("{}", chain(&error)))
+        self.run(|| ping::Pinger::open(destination)).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     /// Opens the receiving end of packet trains.
@@ -156,8 +134,7 @@ impl Node {
     #[track_caller]
     pub fn udp_receiver(&self, address: IpAddr) -> udp::Receiver {
         let address = SocketAddr::new(address, 0);
-        self.run(|| udp::Receiver::open(address))
-            .unwrap_or_else(|error| panic!("{}", chain(&error)))
+        self.run(|| udp::Receiver::open(address)).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     /// Opens the sending end of packet trains.
@@ -177,8 +154,7 @@ impl Node {
     #[track_caller]
     pub fn tcp_listener(&self, address: IpAddr, buffers: tcp::Buffers) -> tcp::Listener {
         let address = SocketAddr::new(address, 0);
-        self.run(|| tcp::Listener::open(address, buffers))
-            .unwrap_or_else(|error| panic!("{}", chain(&error)))
+        self.run(|| tcp::Listener::open(address, buffers)).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     /// Opens `count` sending ends of TCP flows.
@@ -192,11 +168,7 @@ impl Node {
         count: usize,
         buffers: tcp::Buffers,
     ) -> Vec<tcp::Caller> {
-        let open = || {
-            (0..count)
-                .map(|_| tcp::Caller::open(listener.address(), buffers))
-                .collect()
-        };
+        let open = || (0..count).map(|_| tcp::Caller::open(listener.address(), buffers)).collect();
         let callers: Result<_, _> = self.run(open);
         callers.unwrap_or_else(|error: shaper::measure::Error| panic!("{}", chain(&error)))
     }

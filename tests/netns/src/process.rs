@@ -42,26 +42,18 @@ pub fn command_line(pid: i32) -> String {
 
 fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// A process that ended between the listing and this look has none.
 fn environment(pid: i32) -> impl Iterator<Item = String> {
     let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    text.split('\0')
-        .map(str::to_owned)
-        .collect::<Vec<_>>()
-        .into_iter()
+    text.split('\0').map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 fn is_zombie(pid: i32) -> bool {
     // proc_pid_stat(5): the state is the field after the name in parentheses, which may itself contain any character.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
 }

@@ -16,16 +16,39 @@ impl Show {
 impl Show {
     /// Returns how many directions of links are shaped.
     pub fn attachments(&self) -> usize {
-        todo!()
+        self.rows().len()
     }
 
     /// Returns how many packets the queue of the link shaped in `direction` had no room for.
+    ///
+    /// # Panics
+    /// When that direction is not shaped.
+    #[track_caller]
     pub fn queue_drops(&self, direction: &str) -> u64 {
-        todo!("{direction}")
+        let row = self.row(direction);
+        // The bottleneck of `netem` is its qdisc, that of the others the classifier.
+        let counter =
+            if row["engine"] == "netem" { &row["holder"]["drops"] } else { &row["counters"]["queue_drops"] };
+        counter.as_u64().unwrap_or_else(|| panic!("no counter of drops: {row:#}"))
     }
 
     /// Says whether nobody holds the packets of the link shaped in `direction`, so that they pass unshaped.
-    pub fn says_unheld(&self, direction: &str) -> bool {
-        todo!("{direction}")
+    ///
+    /// # Panics
+    /// When that direction is not shaped.
+    #[track_caller]
+    pub fn says_relay_gone(&self, direction: &str) -> bool {
+        self.row(direction)["state"]["is"] == "relay-gone"
+    }
+
+    #[track_caller]
+    fn row(&self, direction: &str) -> &Value {
+        let found = self.rows().iter().find(|row| row["direction"] == direction);
+        found.unwrap_or_else(|| panic!("{direction} is not shaped: {:#}", self.0))
+    }
+
+    #[track_caller]
+    fn rows(&self) -> &[Value] {
+        self.0["attachments"].as_array().unwrap_or_else(|| panic!("no list of attachments: {:#}", self.0))
     }
 }

@@ -50,14 +50,22 @@ fn trials(case: Case) -> impl Iterator<Item = Trial> {
 
 fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completion, Failed> {
     let start = Instant::now();
-    let outcome = match (case.condition)().and_then(|()| engine.map_or(Ok(()), engine::available)) {
+    let mut of_engine = engine;
+    let outcome = match engine.map_or(Ok(()), engine::available) {
         Err(reason) if engine.is_some_and(engine::is_required) => {
             Outcome::Failed(format!("SHAPER_REQUIRE names this engine, but: {reason}"))
         }
         Err(reason) => Outcome::Skipped(reason),
-        Ok(()) => run_body(case, engine),
+        Ok(()) => match (case.condition)() {
+            Ok(()) => run_body(case, engine),
+            Err(reason) => {
+                // This says nothing about the engine, whose trials may be required not to be skipped.
+                of_engine = None;
+                Outcome::Skipped(reason)
+            }
+        },
     };
-    report::append(name, engine, &outcome, start.elapsed());
+    report::append(name, of_engine, &outcome, start.elapsed());
     match outcome {
         Outcome::Passed => Ok(Completion::Completed),
         Outcome::Failed(reason) => Err(reason.into()),

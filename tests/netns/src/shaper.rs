@@ -79,13 +79,7 @@ impl Output {
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            command,
-            exit,
-            stdout,
-            stderr,
-            took,
-        } = self;
+        let Self { command, exit, stdout, stderr, took } = self;
         writeln!(f, "`{command}` ended with {exit:?} after {took:?}")?;
         write!(f, "--- stdout\n{stdout}--- stderr\n{stderr}---")
     }
@@ -105,19 +99,12 @@ pub fn binary() -> PathBuf {
         || {
             let own = std::env::current_exe().expect("/proc/self/exe is readable");
             // target/PROFILE/deps/netns-HASH
-            let profile = own
-                .parent()
-                .and_then(|deps| deps.parent())
-                .expect("cargo's layout");
+            let profile = own.parent().and_then(|deps| deps.parent()).expect("cargo's layout");
             profile.join("shaper")
         },
         PathBuf::from,
     );
-    assert!(
-        path.is_file(),
-        "no binary to test at {}: build it or set SHAPER_BIN",
-        path.display()
-    );
+    assert!(path.is_file(), "no binary to test at {}: build it or set SHAPER_BIN", path.display());
     path
 }
 
@@ -177,8 +164,5 @@ fn drain(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 
 fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

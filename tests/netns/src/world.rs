@@ -13,15 +13,12 @@ use crate::engine::Engine;
 use crate::node::Node;
 use crate::shaper::{self as binary, Exit, Output};
 use crate::snapshot::Snapshot;
-use crate::{bpf, process, progress, wait};
+use crate::{bpf, process, progress, snapshot, wait};
 
 /// How long the pieces of a shape may take to go once `clear` is done or their owner is dead.
 ///
 /// The kernel frees programs and maps after an RCU grace period, the relay ends on its own; both take milliseconds.
 pub const GONE_WITHIN: Duration = Duration::from_secs(3);
-
-/// IFF_LOWER_UP: both ends of a veth are up.
-const LOWER_UP: u32 = 1 << 16;
 
 /// Two namespaces: `inst`, whose links get shaped, and `peer`, the rest of the network.
 ///
@@ -67,12 +64,7 @@ impl World {
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", std::process::id());
         let selector = inst.path();
-        Self {
-            inst,
-            peer,
-            mark,
-            selector,
-        }
+        Self { inst, peer, mark, selector }
     }
 
     /// Makes `shaper` commands find `inst` by `name` instead of by a path.
@@ -97,13 +89,7 @@ impl World {
     /// Runs `shaper VERB --ns inst ARGS...`.
     #[track_caller]
     pub fn shaper(&self, verb: &str, args: &[&str]) -> Output {
-        binary::run(
-            self.command()
-                .arg(verb)
-                .arg("--ns")
-                .arg(&self.selector)
-                .args(args),
-        )
+        binary::run(self.command().arg(verb).arg("--ns").arg(&self.selector).args(args))
     }
 
     /// Runs `shaper apply` with the engine and returns how it ended.
@@ -161,9 +147,7 @@ impl World {
         wait::until("no process of the world is left", GONE_WITHIN, || {
             self.processes().is_empty().then_some(())
         });
-        wait::until("the programs and maps are freed", GONE_WITHIN, || {
-            objects.are_gone().then_some(())
-        });
+        wait::until("the programs and maps are freed", GONE_WITHIN, || objects.are_gone().then_some(()));
     }
 
     /// Returns the programs and maps that the filters of `inst` hold now.
@@ -182,11 +166,7 @@ impl World {
     #[track_caller]
     pub fn ping_to(&self, destination: std::net::IpAddr, train: &ping::Train) -> Pings {
         progress::note(format!("pinging {destination} {} times", train.count));
-        let rtt_ns = self
-            .inst
-            .pinger(destination)
-            .run(train)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let rtt_ns = self.inst.pinger(destination).run(train).unwrap_or_else(|error| panic!("{error}"));
         Pings { rtt_ns }
     }
 
@@ -199,11 +179,7 @@ impl World {
     /// As [`World::baseline_ns`], to a certain address.
     #[track_caller]
     pub fn baseline_to(&self, destination: std::net::IpAddr) -> f64 {
-        let train = ping::Train {
-            count: 30,
-            interval: Duration::from_millis(2),
-            ..Default::default()
-        };
+        let train = ping::Train { count: 30, interval: Duration::from_millis(2), ..Default::default() };
         self.ping_to(destination, &train).expect_all().p50
     }
 
@@ -225,12 +201,15 @@ impl World {
     /// Sends over TCP from `inst` to `peer` on link 0 with the buffers that the kernel tunes by itself.
     #[track_caller]
     pub fn tcp(&self, flows: usize, bulk: &tcp::Bulk) -> tcp::Report {
-        let listener = self.peer.tcp_listener(self.peer.ipv4(0), tcp::Buffers::default());
-        let callers = self.inst.tcp_callers(&listener, flows, tcp::Buffers::default());
-        progress::note(format!(
-            "sending on {flows} TCP flows for {:?}",
-            bulk.warm_up + bulk.duration
-        ));
+        self.tcp_with(flows, bulk, tcp::Buffers::default())
+    }
+
+    /// As [`World::tcp`], with certain buffers.
+    #[track_caller]
+    pub fn tcp_with(&self, flows: usize, bulk: &tcp::Bulk, buffers: tcp::Buffers) -> tcp::Report {
+        let listener = self.peer.tcp_listener(self.peer.ipv4(0), buffers);
+        let callers = self.inst.tcp_callers(&listener, flows, buffers);
+        progress::note(format!("sending on {flows} TCP flows for {:?}", bulk.warm_up + bulk.duration));
         tcp::run(&listener, callers, bulk).unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -249,11 +228,7 @@ impl World {
                 };
                 let stdout = String::from_utf8_lossy(&output.stdout);
                 if !stdout.trim().is_empty() {
-                    text.push_str(&format!(
-                        "=== {}: {program} {}\n{stdout}",
-                        node.name(),
-                        args.join(" ")
-                    ));
+                    text.push_str(&format!("=== {}: {program} {}\n{stdout}", node.name(), args.join(" ")));
                 }
             }
         }
@@ -293,12 +268,7 @@ impl Pings {
     #[track_caller]
     pub fn expect_all(&self) -> stats::Summary {
         let unanswered = self.rtt_ns.iter().filter(|rtt| rtt.is_none()).count();
-        assert_eq!(
-            unanswered,
-            0,
-            "requests without a reply, of {}",
-            self.rtt_ns.len()
-        );
+        assert_eq!(unanswered, 0, "requests without a reply, of {}", self.rtt_ns.len());
         stats::Summary::of(self.rtt_ns.iter().flatten().copied()).expect("a train is not empty")
     }
 }
@@ -306,39 +276,28 @@ impl Pings {
 /// Adds link `number` between the nodes, with addresses, and waits until it carries packets.
 fn join(inst: &Node, peer: &Node, number: u8) {
     let name = format!("eth{number}");
-    let near = link::Settings {
-        name: Some(name.clone()),
-        ..Default::default()
-    };
-    let far = link::Settings {
-        netns: Some(peer.netns().as_fd()),
-        ..near.clone()
-    };
+    let near = link::Settings { name: Some(name.clone()), ..Default::default() };
+    let far = link::Settings { netns: Some(peer.netns().as_fd()), ..near.clone() };
     inst.request(link::add_veth(&near, &far));
     for node in [inst, peer] {
         let device = node.device(&name);
         // Link-local addresses come with duplicate detection and reports to routers: traffic that is none of a trial's.
         let mode = Some(link::AddrGenMode::None);
-        node.request(link::set(
-            &device,
-            &link::Settings {
-                addr_gen_mode: mode,
-                ..Default::default()
-            },
-        ));
-        node.request(link::set(
-            &device,
-            &link::Settings {
-                up: Some(true),
-                ..Default::default()
-            },
-        ));
+        node.request(link::set(&device, &link::Settings { addr_gen_mode: mode, ..Default::default() }));
+        node.request(link::set(&device, &link::Settings { up: Some(true), ..Default::default() }));
         node.request(address::add(&device, node.ipv4(number), 24));
         node.request(address::add(&device, node.ipv6(number), 64));
     }
+    // The kernel notices the carrier a moment after the ends are up, and only then joins the groups of IPv6's neighbour discovery
+    // and adds the routes of the addresses.
     for node in [inst, peer] {
         wait::until("the veth carries packets", GONE_WITHIN, || {
-            (node.link(&name).flags & LOWER_UP != 0).then_some(())
+            (node.link(&name).flags & libc::IFF_RUNNING as u32 != 0).then_some(())
         });
+        for address in [node.ipv4(number), node.ipv6(number)] {
+            wait::until("the address has its route", GONE_WITHIN, || {
+                snapshot::is_delivered(node, address).then_some(())
+            });
+        }
     }
 }

@@ -75,11 +75,8 @@ fn commit(workspace: &Workspace) -> Result<()> {
     let object_path = workspace.path(OBJECT);
     build_with(workspace, &toolchain, &sources, &object_path)?;
     let object = fs::read(&object_path).with_context(|| format!("cannot read {}", object_path.display()))?;
-    fs::write(
-        workspace.path(SOURCES),
-        sources.listing(&toolchain.versions(), OBJECT, &object),
-    )
-    .with_context(|| format!("cannot write {SOURCES}"))
+    fs::write(workspace.path(SOURCES), sources.listing(&toolchain.versions(), OBJECT, &object))
+        .with_context(|| format!("cannot write {SOURCES}"))
 }
 
 fn build_with(workspace: &Workspace, toolchain: &Toolchain, sources: &Sources, out: &Path) -> Result<()> {
@@ -109,11 +106,6 @@ fn build_with(workspace: &Workspace, toolchain: &Toolchain, sources: &Sources, o
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }
     fs::copy(&built, out).with_context(|| format!("cannot copy {} to {}", built.display(), out.display()))?;
-    eprintln!(
-        "{} ({} bytes), sources {}",
-        out.display(),
-        fs::metadata(out)?.len(),
-        sources.digest()
-    );
+    eprintln!("{} ({} bytes), sources {}", out.display(), fs::metadata(out)?.len(), sources.digest());
     Ok(())
 }

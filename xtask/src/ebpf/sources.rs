@@ -43,10 +43,7 @@ impl Sources {
             }
         }
         let lock = fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-        Ok(Self {
-            dependencies: locked_aya_ebpf(&lock),
-            files,
-        })
+        Ok(Self { dependencies: locked_aya_ebpf(&lock), files })
     }
 
     /// One number for all of it: the sha256 of the listing's lines without the object.
@@ -88,27 +85,19 @@ impl Sources {
         }
         differences.extend(listed.keys().map(|path| format!("{path} is gone")));
         for dependency in &self.dependencies {
-            if !committed
-                .lines()
-                .any(|line| line.strip_prefix("# ") == Some(dependency))
-            {
+            if !committed.lines().any(|line| line.strip_prefix("# ") == Some(dependency)) {
                 differences.push(format!("{dependency} is what Cargo.lock says now"));
             }
         }
         let digest = self.digest();
         if differences.is_empty() && embedded(object).is_some_and(|embedded| embedded != digest.as_bytes()) {
-            differences.push(format!(
-                "{object_path} says of itself that it was built from other sources"
-            ));
+            differences.push(format!("{object_path} says of itself that it was built from other sources"));
         }
         differences
     }
 
     fn compared(&self) -> impl Iterator<Item = String> {
-        let dependencies = self
-            .dependencies
-            .iter()
-            .map(|dependency| format!("# {dependency}"));
+        let dependencies = self.dependencies.iter().map(|dependency| format!("# {dependency}"));
         dependencies.chain(self.files.iter().map(|(path, sum)| format!("{sum}  {path}")))
     }
 }
@@ -154,10 +143,7 @@ fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -188,9 +174,7 @@ mod tests {
         }
 
         fn differences(&self, listing: &str, object: &[u8]) -> Vec<String> {
-            Sources::read(&self.0)
-                .unwrap()
-                .differences(listing, OBJECT, object)
+            Sources::read(&self.0).unwrap().differences(listing, OBJECT, object)
         }
     }
 
@@ -219,10 +203,7 @@ mod tests {
     fn every_kind_of_change_is_named() {
         let tree = Tree::new("changes");
         let listing = Sources::read(&tree.0).unwrap().listing("rustc", OBJECT, b"elf");
-        assert_eq!(
-            tree.differences(&listing, b"ELF"),
-            [format!("{OBJECT} was altered after it was built")]
-        );
+        assert_eq!(tree.differences(&listing, b"ELF"), [format!("{OBJECT} was altered after it was built")]);
         tree.write("shaper-ebpf/src/main.rs", "fn main() {}");
         tree.write("shaper-common/Cargo.toml", "changed");
         fs::remove_file(tree.0.join("shaper-common/src/deep/mod.rs")).unwrap();

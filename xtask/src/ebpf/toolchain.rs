@@ -42,13 +42,8 @@ const CARGO_RUN_VARIABLES: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
     "RUST_RECURSION_COUNT",
 ];
-const CARGO_RUN_PREFIXES: &[&str] = &[
-    "CARGO_BUILD_",
-    "CARGO_MANIFEST_",
-    "CARGO_PKG_",
-    "CARGO_PROFILE_",
-    "CARGO_TARGET_",
-];
+const CARGO_RUN_PREFIXES: &[&str] =
+    &["CARGO_BUILD_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PROFILE_", "CARGO_TARGET_"];
 
 /// A toolchain that is installed and complete.
 #[derive(Debug)]
@@ -72,10 +67,7 @@ impl Toolchain {
         let bpf_linker =
             which("bpf-linker").or_else(|| Some(tools.join("bin/bpf-linker")).filter(|file| file.is_file()));
         if let (Some(name), Some(bpf_linker)) = (nightly_with_rust_src(), &bpf_linker) {
-            return Ok(Self {
-                rust: Rust::Rustup(name),
-                bpf_linker: bpf_linker.clone(),
-            });
+            return Ok(Self { rust: Rust::Rustup(name), bpf_linker: bpf_linker.clone() });
         }
         if !debian::is_here() {
             bail!(
@@ -88,10 +80,7 @@ impl Toolchain {
             Some(bpf_linker) => bpf_linker,
             None => install_bpf_linker(&tools)?,
         };
-        Ok(Self {
-            rust: Rust::Debian,
-            bpf_linker,
-        })
+        Ok(Self { rust: Rust::Debian, bpf_linker })
     }
 
     /// Its cargo, in an environment without what the outer `cargo run` left there.
@@ -120,14 +109,12 @@ impl Toolchain {
     pub(crate) fn versions(&self) -> String {
         let rustc = match &self.rust {
             Rust::Rustup(name) => ask(Command::new("rustup").args(["run", name, "rustc", "--version"])),
-            Rust::Debian => ask(Command::new("/usr/bin/rustc")
-                .arg("--version")
-                .env_remove("LD_LIBRARY_PATH")),
+            Rust::Debian => {
+                ask(Command::new("/usr/bin/rustc").arg("--version").env_remove("LD_LIBRARY_PATH"))
+            }
         };
         let linker = ask(Command::new(&self.bpf_linker).arg("--version"));
-        [rustc, linker]
-            .map(|version| version.unwrap_or_else(|| "unknown".into()))
-            .join(", ")
+        [rustc, linker].map(|version| version.unwrap_or_else(|| "unknown".into())).join(", ")
     }
 }
 
@@ -142,26 +129,15 @@ fn nightly_with_rust_src() -> Option<String> {
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| name.starts_with("nightly"))
         .find(|name| {
-            ask(Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"])).is_some_and(
-                |sysroot| {
-                    Path::new(&sysroot)
-                        .join("lib/rustlib/src/rust/library/core")
-                        .is_dir()
-                },
-            )
+            ask(Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"]))
+                .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/core").is_dir())
         })
         .map(str::to_owned)
 }
 
 fn install_bpf_linker(tools: &Path) -> Result<PathBuf> {
     run(cargo()
-        .args([
-            "install",
-            "bpf-linker",
-            "--version",
-            BPF_LINKER_VERSION,
-            "--locked",
-        ])
+        .args(["install", "bpf-linker", "--version", BPF_LINKER_VERSION, "--locked"])
         .args(["--no-default-features", "--features", "llvm-22", "--root"])
         .arg(tools)
         .env("LLVM_PREFIX", "/usr/lib/llvm-22")
@@ -175,21 +151,12 @@ mod tests {
 
     #[test]
     fn the_outer_build_does_not_reach_the_inner_one_but_cargo_stays_configured() {
-        for name in [
-            "CARGO_PKG_NAME",
-            "RUSTFLAGS",
-            "CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS",
-            "CARGO_TARGET_DIR",
-        ] {
+        for name in
+            ["CARGO_PKG_NAME", "RUSTFLAGS", "CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", "CARGO_TARGET_DIR"]
+        {
             assert!(is_left_by_cargo_run(name), "{name}");
         }
-        for name in [
-            "CARGO_HOME",
-            "RUSTUP_HOME",
-            "CARGO_HTTP_CAINFO",
-            "CARGO_NET_OFFLINE",
-            "PATH",
-        ] {
+        for name in ["CARGO_HOME", "RUSTUP_HOME", "CARGO_HTTP_CAINFO", "CARGO_NET_OFFLINE", "PATH"] {
             assert!(!is_left_by_cargo_run(name), "{name}");
         }
     }

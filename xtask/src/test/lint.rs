@@ -13,19 +13,6 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     let cargo =
         |args: &[&str]| command::run(command::cargo().args(args).current_dir(&context.workspace.root));
     let fmt = cargo(&["fmt", "--all", "--check"]);
-    let clippy = cargo(&[
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]);
-    Ok(vec![
-        Row::new("lint", "-")
-            .checked("rustfmt", fmt)
-            .checked("clippy", clippy)
-            .took(begin.elapsed()),
-    ])
+    let clippy = cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    Ok(vec![Row::new("lint", "-").checked("rustfmt", fmt).checked("clippy", clippy).took(begin.elapsed())])
 }

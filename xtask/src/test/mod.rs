@@ -1,9 +1,12 @@
 //! `cargo xtask test`: everything, on the kernel that is here and on one that has all the engines need, in one table.
 
 mod artifacts;
+mod engines;
+mod libtest;
 mod lint;
 mod netns;
 mod object;
+mod programs;
 mod report;
 mod table;
 mod unit;
@@ -11,7 +14,7 @@ mod unit;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::interrupt;
 use crate::workspace::Workspace;
@@ -47,7 +50,7 @@ pub(crate) struct Options {
 enum Tier {
     /// rustfmt and clippy.
     Lint,
-    /// Does the committed eBPF object belong to the sources?
+    /// Does the committed eBPF object belong to the sources, and do its programs work here?
     Object,
     /// `cargo test` without privileges.
     Unit,
@@ -84,12 +87,8 @@ struct Context<'a> {
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     interrupt::remember()?;
     let is_ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-    let context = Context {
-        workspace,
-        filter: options.filter.as_deref(),
-        is_ci,
-        rebuild: is_ci || options.rebuild,
-    };
+    let context =
+        Context { workspace, filter: options.filter.as_deref(), is_ci, rebuild: is_ci || options.rebuild };
     let begin = Instant::now();
     let mut rows = Vec::new();
     for tier in Tier::ALL.into_iter().filter(|tier| tier.is_wanted(options)) {
@@ -101,26 +100,19 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
             Tier::Native => netns::native(&context),
             Tier::Uml => netns::uml(&context),
         };
-        if interrupt::requested() {
-            bail!("interrupted");
-        }
         rows.extend(done.unwrap_or_else(|error| {
             eprintln!("xtask: {error:#}");
             let name = format!("{tier:?}").to_lowercase();
-            vec![
-                Row::new(name, "-")
-                    .failed(format!("{error:#}"))
-                    .took(tier_begin.elapsed()),
-            ]
+            vec![Row::new(name, "-").failed(format!("{error:#}")).took(tier_begin.elapsed())]
         }));
+        if interrupt::requested() {
+            rows.push(Row::new("the rest", "-").failed("interrupted"));
+            break;
+        }
     }
     let (text, is_success) = table::render(&rows, begin.elapsed());
     print!("\n{text}");
-    Ok(if is_success {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn native_kernel() -> String {

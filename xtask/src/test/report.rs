@@ -96,22 +96,16 @@ pub(crate) fn rows(report: &str, tier: &str, kernel: &str, required: &[&str]) ->
         let record: Record =
             serde_json::from_str(line).with_context(|| format!("not a line of a test report: {line}"))?;
         let engine = record.engine.unwrap_or_else(|| "-".into());
-        let reason = record
-            .reason
-            .as_deref()
-            .and_then(|reason| reason.lines().next())
-            .unwrap_or("no reason given");
-        let row = rows.remove(&engine).unwrap_or_else(|| Row {
-            engine: engine.clone(),
-            ..Row::new(tier, kernel)
-        });
+        let reason =
+            record.reason.as_deref().and_then(|reason| reason.lines().next()).unwrap_or("no reason given");
+        let row =
+            rows.remove(&engine).unwrap_or_else(|| Row { engine: engine.clone(), ..Row::new(tier, kernel) });
         let row = match record.outcome {
             Outcome::Passed => row.passed(),
             Outcome::Failed => row.failed(format!("{}: {reason}", record.name)),
-            Outcome::Skipped if required.contains(&engine.as_str()) => row.failed(format!(
-                "{} was skipped, which must not happen here: {reason}",
-                record.name
-            )),
+            Outcome::Skipped if required.contains(&engine.as_str()) => {
+                row.failed(format!("{} was skipped, which must not happen here: {reason}", record.name))
+            }
             Outcome::Skipped => row.skipped(reason),
         };
         rows.insert(engine, row.took(Duration::from_millis(record.millis)));
@@ -133,15 +127,10 @@ mod tests {
     #[test]
     fn a_report_is_counted_by_engine() {
         let rows = rows(REPORT, "native", "6.18", &["relay"]).unwrap();
-        let counts: Vec<_> = rows
-            .iter()
-            .map(|row| (row.engine.as_str(), row.passed, row.failed, row.skipped))
-            .collect();
+        let counts: Vec<_> =
+            rows.iter().map(|row| (row.engine.as_str(), row.passed, row.failed, row.skipped)).collect();
         assert_eq!(counts, [("-", 1, 0, 0), ("netem", 0, 0, 2), ("relay", 1, 1, 0)]);
-        assert_eq!(
-            rows[1].skip_reasons,
-            BTreeMap::from([("no sch_netem".to_owned(), 2)])
-        );
+        assert_eq!(rows[1].skip_reasons, BTreeMap::from([("no sch_netem".to_owned(), 2)]));
         assert_eq!(rows[2].time, Duration::from_millis(2200));
         assert_eq!(rows[2].failures, ["tcp: slow"]);
     }
@@ -150,11 +139,7 @@ mod tests {
     fn skipping_what_is_required_is_failing() {
         let rows = rows(REPORT, "uml", "6.1", &["edt", "netem", "relay"]).unwrap();
         assert_eq!((rows[1].failed, rows[1].skipped), (2, 0));
-        assert!(
-            rows[1].failures[0].contains("no sch_netem"),
-            "{:?}",
-            rows[1].failures
-        );
+        assert!(rows[1].failures[0].contains("no sch_netem"), "{:?}", rows[1].failures);
     }
 
     #[test]

@@ -4,24 +4,17 @@ use std::time::Duration;
 
 use super::report::Row;
 
-const HEADINGS: [&str; 7] = [
-    "tier", "kernel", "engine", "passed", "failed", "skipped", "seconds",
-];
+const HEADINGS: [&str; 7] = ["tier", "kernel", "engine", "passed", "failed", "skipped", "seconds"];
 
 /// Columns of numbers, which are aligned to the right.
 const FIRST_NUMBER: usize = 3;
 
 /// The table, what failed, and the sums on the last line; and whether nothing failed.
 pub(crate) fn render(rows: &[Row], wall: Duration) -> (String, bool) {
-    let lines: Vec<[String; 7]> = std::iter::once(HEADINGS.map(str::to_owned))
-        .chain(rows.iter().map(cells))
-        .collect();
+    let lines: Vec<[String; 7]> =
+        std::iter::once(HEADINGS.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
     let widths: [usize; 7] = std::array::from_fn(|column| {
-        lines
-            .iter()
-            .map(|line| line[column].chars().count())
-            .max()
-            .unwrap_or_default()
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
     });
     let reasons = std::iter::once("why skipped".to_owned()).chain(rows.iter().map(why_skipped));
 
@@ -30,11 +23,8 @@ pub(crate) fn render(rows: &[Row], wall: Duration) -> (String, bool) {
         let mut out = String::new();
         for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
             let padding = " ".repeat(width - cell.chars().count());
-            let (before, after) = if column < FIRST_NUMBER {
-                ("", padding.as_str())
-            } else {
-                (padding.as_str(), "")
-            };
+            let (before, after) =
+                if column < FIRST_NUMBER { ("", padding.as_str()) } else { (padding.as_str(), "") };
             out.push_str(&format!("{before}{cell}{after}  "));
         }
         out.push_str(&reason);
@@ -43,10 +33,7 @@ pub(crate) fn render(rows: &[Row], wall: Duration) -> (String, bool) {
     }
     for row in rows {
         for failure in &row.failures {
-            text.push_str(&format!(
-                "FAILED {} {} {}: {failure}\n",
-                row.tier, row.kernel, row.engine
-            ));
+            text.push_str(&format!("FAILED {} {} {}: {failure}\n", row.tier, row.kernel, row.engine));
         }
     }
     let sum = |count: fn(&Row) -> usize| rows.iter().map(count).sum::<usize>();
@@ -73,10 +60,7 @@ fn cells(row: &Row) -> [String; 7] {
 }
 
 fn why_skipped(row: &Row) -> String {
-    let reasons = row
-        .skip_reasons
-        .iter()
-        .map(|(reason, count)| format!("{count}x {reason}"));
+    let reasons = row.skip_reasons.iter().map(|(reason, count)| format!("{count}x {reason}"));
     reasons.collect::<Vec<_>>().join("; ")
 }
 
@@ -88,17 +72,9 @@ mod tests {
     fn columns_line_up_and_the_sums_come_last() {
         let mut unit = Row::new("unit", "-").took(Duration::from_millis(1240));
         unit.passed = 120;
-        let netem = Row {
-            engine: "netem".into(),
-            ..Row::new("native", "6.18.44")
-        };
+        let netem = Row { engine: "netem".into(), ..Row::new("native", "6.18.44") };
         let netem = netem.skipped("no sch_netem").skipped("no sch_netem");
-        let relay = Row {
-            engine: "relay".into(),
-            ..Row::new("native", "6.18.44")
-        }
-        .passed()
-        .failed("tcp");
+        let relay = Row { engine: "relay".into(), ..Row::new("native", "6.18.44") }.passed().failed("tcp");
         let (text, is_success) = render(&[unit, netem, relay], Duration::from_secs(61));
         let expected = "\
 tier    kernel   engine  passed  failed  skipped  seconds  why skipped
@@ -115,10 +91,7 @@ wall time 61 s
 
     #[test]
     fn nothing_failed_is_success_even_with_skips() {
-        let (text, is_success) = render(
-            &[Row::new("native", "6.18").skipped("needs root")],
-            Duration::ZERO,
-        );
+        let (text, is_success) = render(&[Row::new("native", "6.18").skipped("needs root")], Duration::ZERO);
         assert!(text.ends_with("\n0 passed, 0 failed, 1 skipped\n"), "{text}");
         assert!(is_success);
     }

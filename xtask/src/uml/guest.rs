@@ -55,11 +55,8 @@ fn serve(path: &Path) -> Result<()> {
     fs::write("/proc/sys/kernel/modprobe", "\n").context("cannot turn module loading off")?;
     loopback::set_up().context("cannot set `lo` up")?;
 
-    let console = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/console")
-        .context("cannot open the console")?;
+    let console =
+        OpenOptions::new().read(true).write(true).open("/dev/console").context("cannot open the console")?;
     write_lines_as_they_are(&console)?;
     let mut out = &console;
     writeln!(out, "{BEGIN}")?;
@@ -86,11 +83,7 @@ fn mount_all(order: &Order) -> Result<()> {
             done => done.with_context(|| format!("cannot mount {kind} on {target}"))?,
         }
     }
-    for dir in order
-        .visible
-        .iter()
-        .filter(|dir| dir.starts_with("/tmp") || dir.starts_with("/run"))
-    {
+    for dir in order.visible.iter().filter(|dir| dir.starts_with("/tmp") || dir.starts_with("/run")) {
         mount_host(dir, MsFlags::MS_RDONLY)?;
     }
     mount_host(&order.shared, MsFlags::empty())
@@ -115,11 +108,7 @@ fn run(order: &Order, console: &File) -> u8 {
     };
     let spawned = console.try_clone().and_then(|stdout| {
         let stderr = stdout.try_clone()?;
-        let dir = if order.dir.is_dir() {
-            order.dir.as_path()
-        } else {
-            Path::new("/")
-        };
+        let dir = if order.dir.is_dir() { order.dir.as_path() } else { Path::new("/") };
         Command::new(program)
             .args(args)
             .env_clear()
@@ -153,9 +142,7 @@ fn wait_for(command: u32) -> u8 {
             Err(_) => return CANNOT_START,
         };
         if u32::try_from(pid.as_raw()) == Ok(command) {
-            let code = status
-                .code()
-                .or_else(|| status.signal().map(|signal| 128 + signal));
+            let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
             return code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
         }
     }

@@ -36,6 +36,15 @@ pub(crate) struct Job {
     pub(crate) timeout: Duration,
 }
 
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The command's exit code.
+    pub(crate) code: u8,
+    /// What the command wrote.
+    pub(crate) output: String,
+}
+
 /// A machine that can be booted once, and a directory it shares with the host; the directory goes with the value.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -49,28 +58,15 @@ impl Machine {
     pub(crate) fn new(workspace: &Workspace) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let package = Package::fetch(workspace)?;
-        let name = format!(
-            "run-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("run-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = workspace.target.join("uml").join(name);
         fs::create_dir_all(dir.join("shared")).with_context(|| format!("cannot create {}", dir.display()))?;
-        Ok(Self {
-            package,
-            visible: vec![workspace.root.clone(), workspace.target.clone()],
-            dir,
-        })
+        Ok(Self { package, visible: vec![workspace.root.clone(), workspace.target.clone()], dir })
     }
 
     /// The kernel's release, as its `uname -r`.
     pub(crate) fn kernel_release(&self) -> String {
-        self.package
-            .modules
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        self.package.modules.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The only directory of the host that the guest can write to; the same path on both sides.
@@ -78,12 +74,12 @@ impl Machine {
         self.dir.join("shared")
     }
 
-    /// Boots, runs the command with its output on our standard output, and returns its exit code.
+    /// Boots and runs the command, with its output on our standard output as it comes.
     ///
     /// # Errors
     /// When the machine does not come up, is interrupted, exceeds its time or ends without telling the command's exit
     /// code.
-    pub(crate) fn run(&self, job: &Job) -> Result<u8> {
+    pub(crate) fn run(&self, job: &Job) -> Result<Ended> {
         let order_path = self.dir.join("order.json");
         let order = Order {
             command: job.command.clone(),
@@ -103,16 +99,13 @@ impl Machine {
         let ended = group.wait(job.timeout);
         // The guest's processes are processes of the host in the same group, and hold the console open.
         drop(group);
-        let kernel_log = console.join().unwrap_or_default();
+        let Heard { output, kernel_log } = console.join().unwrap_or_default();
         ended.context("User-mode Linux")?;
 
         let exit = fs::read_to_string(self.shared().join(EXIT_FILE)).ok();
         match exit.and_then(|code| code.trim().parse().ok()) {
-            Some(code) => Ok(code),
-            None => bail!(
-                "User-mode Linux ended before the command did:\n{}",
-                kernel_log.join("\n")
-            ),
+            Some(code) => Ok(Ended { code, output }),
+            None => bail!("User-mode Linux ended before the command did:\n{}", kernel_log.join("\n")),
         }
     }
 
@@ -120,14 +113,7 @@ impl Machine {
         let init = std::env::current_exe().context("cannot tell our own path")?;
         let mut command = Command::new(&self.package.kernel);
         command
-            .args([
-                "rootfstype=hostfs",
-                "rootflags=/",
-                "ro",
-                "con0=null,fd:1",
-                "con=null",
-                "quiet",
-            ])
+            .args(["rootfstype=hostfs", "rootflags=/", "ro", "con0=null,fd:1", "con=null", "quiet"])
             .arg(format!("mem={MEMORY_MIB}M"))
             .arg(format!("uml_dir={}/", self.dir.display()))
             .arg(format!("init={}", init.display()))
@@ -147,35 +133,44 @@ impl Drop for Machine {
     }
 }
 
-/// Copies the command's output to our standard output as it comes, and returns the other lines: the kernel's.
-fn pass_on(console: ChildStdout) -> Vec<String> {
-    let mut kernel_log = Vec::new();
+/// What came over the console.
+#[derive(Debug, Default)]
+struct Heard {
+    output: String,
+    kernel_log: Vec<String>,
+}
+
+/// Copies the command's output to our standard output as it comes, and returns it and the other lines: the kernel's.
+fn pass_on(console: ChildStdout) -> Heard {
+    let mut heard = Heard::default();
     let mut is_command_output = false;
     let mut is_line_held_back = false;
     let mut reader = BufReader::new(console);
     let mut line = Vec::new();
     while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        match text.as_str() {
+        let text = String::from_utf8_lossy(&line).into_owned();
+        match text.trim_end() {
             BEGIN => is_command_output = true,
             END => is_command_output = false,
-            _ if is_command_output => {
+            trimmed if is_command_output => {
                 // The end is announced on a line of its own, after an empty one where the output's last line was
                 // complete.
+                let held_back = if is_line_held_back { "\n" } else { "" };
+                is_line_held_back = trimmed.is_empty();
+                let shown = if is_line_held_back { "" } else { text.as_str() };
+                heard.output.push_str(held_back);
+                heard.output.push_str(shown);
                 let mut out = std::io::stdout().lock();
-                let held_back: &[u8] = if is_line_held_back { b"\n" } else { b"" };
-                is_line_held_back = text.is_empty();
-                let shown: &[u8] = if is_line_held_back { b"" } else { &line };
                 let _ = out
-                    .write_all(held_back)
-                    .and_then(|()| out.write_all(shown))
+                    .write_all(held_back.as_bytes())
+                    .and_then(|()| out.write_all(shown.as_bytes()))
                     .and_then(|()| out.flush());
             }
-            _ => kernel_log.push(text),
+            trimmed => heard.kernel_log.push(trimmed.to_owned()),
         }
         line.clear();
     }
-    kernel_log
+    heard
 }
 
 /// Where the guest's memory goes: a file that is mapped executable, which wants a tmpfs without `noexec`.
@@ -189,9 +184,5 @@ fn memory_dir(otherwise: &Path) -> PathBuf {
             })
     };
     let candidates = [Path::new("/dev/shm"), Path::new("/tmp")];
-    candidates
-        .into_iter()
-        .find(is_fit)
-        .unwrap_or(otherwise)
-        .to_owned()
+    candidates.into_iter().find(is_fit).unwrap_or(otherwise).to_owned()
 }

@@ -34,21 +34,20 @@ pub(crate) struct Options {
 /// Boots, runs and reports the command's exit code as ours.
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let machine = Machine::new(workspace)?;
-    let code = machine.run(&Job {
+    let ended = machine.run(&Job {
         command: options.command.clone(),
         env: inherited_env(),
         dir: std::env::current_dir().context("cannot tell the current directory")?,
         timeout: Duration::from_secs(options.timeout),
     })?;
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(ended.code))
 }
 
 /// Our environment without what is only true on the host.
 pub(crate) fn inherited_env() -> BTreeMap<String, String> {
     let is_of_the_host = |name: &str| name == "TMPDIR" || name == "LD_LIBRARY_PATH";
-    let mut env: BTreeMap<String, String> = std::env::vars()
-        .filter(|(name, _)| !is_of_the_host(name))
-        .collect();
+    let mut env: BTreeMap<String, String> =
+        std::env::vars().filter(|(name, _)| !is_of_the_host(name)).collect();
     // The guest's console is a terminal even where our standard output is a file.
     if !std::io::stdout().is_terminal() {
         env.insert("NO_COLOR".into(), "1".into());

@@ -37,9 +37,7 @@ pub(crate) fn load_order(dir: &Path) -> Result<Vec<PathBuf>> {
     let dependencies = Dependencies::parse(&text);
     let mut order = Vec::new();
     for name in WANTED {
-        dependencies
-            .add(name, &mut order)
-            .with_context(|| format!("in {}", path.display()))?;
+        dependencies.add(name, &mut order).with_context(|| format!("in {}", path.display()))?;
     }
     Ok(order.into_iter().map(|object| dir.join(object)).collect())
 }
@@ -70,9 +68,7 @@ impl<'a> Dependencies<'a> {
     }
 
     fn add(&self, name: &str, order: &mut Vec<&'a str>) -> Result<()> {
-        let Some((object, needs)) = self.0.get(name) else {
-            bail!("this kernel has no module `{name}`")
-        };
+        let Some((object, needs)) = self.0.get(name) else { bail!("this kernel has no module `{name}`") };
         for object in needs.iter().rev().chain([object]) {
             if !order.contains(object) {
                 order.push(object);
@@ -98,21 +94,13 @@ mod tests {
         let mut order = Vec::new();
         dependencies.add("ipv6", &mut order).unwrap();
         dependencies.add("bridge", &mut order).unwrap();
-        let names: Vec<_> = order
-            .iter()
-            .map(|path| path.rsplit('/').next().unwrap())
-            .collect();
-        assert_eq!(
-            names,
-            ["crc-ccitt.ko", "ipv6.ko", "llc.ko", "stp.ko", "bridge.ko"]
-        );
+        let names: Vec<_> = order.iter().map(|path| path.rsplit('/').next().unwrap()).collect();
+        assert_eq!(names, ["crc-ccitt.ko", "ipv6.ko", "llc.ko", "stp.ko", "bridge.ko"]);
     }
 
     #[test]
     fn a_missing_module_is_named() {
-        let error = Dependencies::parse(MODULES_DEP)
-            .add("sch_fq", &mut Vec::new())
-            .unwrap_err();
+        let error = Dependencies::parse(MODULES_DEP).add("sch_fq", &mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "this kernel has no module `sch_fq`");
     }
 }

@@ -53,16 +53,12 @@ fn download(dir: &Path) -> Result<PathBuf> {
         let lists = dir.join("apt");
         fs::create_dir_all(lists.join("partial"))
             .with_context(|| format!("cannot create {}", lists.display()))?;
-        let own = [
-            format!("Dir::State::Lists={}", lists.display()),
-            format!("Dir::Cache={}", lists.display()),
-        ];
+        let own =
+            [format!("Dir::State::Lists={}", lists.display()), format!("Dir::Cache={}", lists.display())];
         run(apt_get(&own).arg("update"))?;
         run(apt_get(&own).args(["download", PACKAGE]).current_dir(dir))?;
     }
-    archives(dir)?
-        .pop()
-        .with_context(|| format!("apt-get downloaded no .deb to {}", dir.display()))
+    archives(dir)?.pop().with_context(|| format!("apt-get downloaded no .deb to {}", dir.display()))
 }
 
 fn apt_get(options: &[String]) -> Command {
@@ -83,16 +79,10 @@ fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn only_entry(dir: &Path) -> Result<PathBuf> {
-    entries(dir)?
-        .pop()
-        .with_context(|| format!("{} is empty", dir.display()))
+    entries(dir)?.pop().with_context(|| format!("{} is empty", dir.display()))
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
-    let read = || {
-        fs::read_dir(dir)?
-            .map(|entry| Ok(entry?.path()))
-            .collect::<std::io::Result<_>>()
-    };
+    let read = || fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>();
     read().with_context(|| format!("cannot list {}", dir.display()))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::node::Node;
 
-pub(crate) use netlink::filters;
+pub(crate) use netlink::{filters, is_delivered};
 
 /// Keys whose value changes by itself: traffic, time.
 const VOLATILE_KEYS: [&str; 4] = ["stats", "stats64", "valid_life_time", "preferred_life_time"];
@@ -49,10 +49,7 @@ impl Snapshot {
         for line in after.lines.iter().filter(|line| !self.lines.contains(line)) {
             let _infallible = writeln!(difference, "+ {line}");
         }
-        assert!(
-            difference.is_empty(),
-            "the state differs (- before, + after):\n{difference}"
-        );
+        assert!(difference.is_empty(), "the state differs (- before, + after):\n{difference}");
         assert_eq!(self.lines, after.lines, "the state has another order");
     }
 }
@@ -72,11 +69,7 @@ fn tools(node: &Node) -> Vec<String> {
         let Some(output) = node.output(program, &words.collect::<Vec<_>>()) else {
             continue;
         };
-        assert!(
-            output.status.success(),
-            "`{command}`: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
         let mut json: Value = match output.stdout.trim_ascii() {
             [] => Value::Null,
             text => serde_json::from_slice(text).unwrap_or_else(|error| panic!("`{command}`: {error}")),

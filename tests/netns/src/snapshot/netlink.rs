@@ -3,6 +3,7 @@
 //! Read raw and not through the types of the product, so that an attribute those do not know is compared as well.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use shaper::netlink::attr::{Attribute, Attributes};
 use shaper::netlink::{Message, Reply, link};
@@ -47,42 +48,29 @@ pub(super) fn state(node: &Node) -> Vec<String> {
         lines.extend(replies.iter().map(|reply| describe(what, reply, fixed, skipped)));
     };
     let links = dump(node, libc::RTM_GETLINK, &[0; IFINFOMSG_LEN]);
-    add(
-        links,
-        "link",
-        IFINFOMSG_LEN,
-        &[IFLA_STATS, IFLA_STATS64, IFLA_MAP],
-    );
-    add(
-        dump(node, libc::RTM_GETADDR, &[0; IFADDRMSG_LEN]),
-        "address",
-        IFADDRMSG_LEN,
-        &[IFA_CACHEINFO],
-    );
-    add(
-        dump(node, libc::RTM_GETROUTE, &[0; RTMSG_LEN]),
-        "route",
-        RTMSG_LEN,
-        &[RTA_CACHEINFO],
-    );
+    add(links, "link", IFINFOMSG_LEN, &[IFLA_STATS, IFLA_STATS64, IFLA_MAP]);
+    add(dump(node, libc::RTM_GETADDR, &[0; IFADDRMSG_LEN]), "address", IFADDRMSG_LEN, &[IFA_CACHEINFO]);
+    add(dump(node, libc::RTM_GETROUTE, &[0; RTMSG_LEN]), "route", RTMSG_LEN, &[RTA_CACHEINFO]);
     let counters = [TCA_STATS, TCA_XSTATS, TCA_STATS2];
-    add(
-        dump(node, libc::RTM_GETQDISC, &tcmsg(0, 0)),
-        "qdisc",
-        TCMSG_LEN,
-        &counters,
-    );
+    add(dump(node, libc::RTM_GETQDISC, &tcmsg(0, 0)), "qdisc", TCMSG_LEN, &counters);
     let links = link::dump(&mut node.socket()).unwrap_or_else(|error| panic!("{error}"));
     for link in links {
-        add(
-            dump(node, libc::RTM_GETTCLASS, &tcmsg(link.ifindex, 0)),
-            "class",
-            TCMSG_LEN,
-            &counters,
-        );
+        add(dump(node, libc::RTM_GETTCLASS, &tcmsg(link.ifindex, 0)), "class", TCMSG_LEN, &counters);
         add(filters(node, link.ifindex), "filter", TCMSG_LEN, &counters);
     }
     lines
+}
+
+/// Says whether the kernel delivers packets to `address`: it adds the route of an IPv6 address some time after the address.
+#[track_caller]
+pub(crate) fn is_delivered(node: &Node, address: IpAddr) -> bool {
+    const RTA_DST: u16 = 1;
+    const TYPE_OFFSET: usize = 7;
+    dump(node, libc::RTM_GETROUTE, &[0; RTMSG_LEN]).iter().any(|route| {
+        let Some((header, attributes)) = route.split::<RTMSG_LEN>() else { return false };
+        header[TYPE_OFFSET] == libc::RTN_LOCAL
+            && attributes.find_kind(RTA_DST).and_then(|dst| dst.ip()) == Some(address)
+    })
 }
 
 /// Returns the filters of a link at its root and at both sides of clsact.
@@ -114,6 +102,13 @@ fn tcmsg(ifindex: u32, parent: u32) -> [u8; TCMSG_LEN] {
     bytes
 }
 
+/// What the kernel noted about a destination that something was sent to (`RTM_F_CLONED`).
+fn is_cached(route: &Reply) -> bool {
+    const RTM_F_CLONED: u32 = 0x200;
+    let flags = route.body.get(8..12).and_then(|flags| flags.try_into().ok()).map(u32::from_ne_bytes);
+    flags.is_some_and(|flags| flags & RTM_F_CLONED != 0)
+}
+
 fn describe(what: &str, reply: &Reply, fixed: usize, skipped: &[u16]) -> String {
     let (header, rest) = reply.body.split_at(fixed.min(reply.body.len()));
     let mut line = format!("{what} {}", hex(header));
@@ -134,13 +129,7 @@ fn families(spec: Attribute<'_>) -> String {
     for family in spec.nested() {
         for setting in family.nested() {
             if i32::from(family.kind) != libc::AF_INET6 || !counters.contains(&setting.kind) {
-                let _infallible = write!(
-                    text,
-                    "[{}.{}={}]",
-                    family.kind,
-                    setting.kind,
-                    value(setting.value)
-                );
+                let _infallible = write!(text, "[{}.{}={}]", family.kind, setting.kind, value(setting.value));
             }
         }
     }

@@ -10,37 +10,22 @@ use shaper_netns_tests::{kernel, progress};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("bandwidth_1mbit_goodput", Load::Light, |c| {
-            goodput(c, "1mbit", 1e6, 3, 9)
-        }),
-        Case::each_engine("bandwidth_10mbit_goodput", Load::Light, |c| {
-            goodput(c, "10mbit", 10e6, 2, 4)
-        }),
-        Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, |c| {
-            goodput(c, "100mbit", 100e6, 1, 3)
-        }),
-        Case::each_engine("bandwidth_1gbit_goodput", Load::Alone, |c| {
-            goodput(c, "1gbit", 1e9, 1, 3)
-        })
-        .when(|| {
-            // One processor without a JIT spends more than a gigabit's time on sending, receiving and shaping at once.
-            if kernel::is_user_mode() {
-                Err("User-mode Linux is too slow for 1 Gbit/s".into())
-            } else {
-                Ok(())
-            }
-        }),
-        Case::each_engine("bandwidth_10mbit_ingress_goodput", Load::Light, ingress_goodput),
-        Case::each_engine(
-            "bandwidth_queue_bounds_the_delay_and_counts_drops",
-            Load::Alone,
-            queue_in_time,
+        Case::each_engine("bandwidth_1mbit_goodput", Load::Light, |c| goodput(c, "1mbit", 1e6, 3, 9)),
+        Case::each_engine("bandwidth_10mbit_goodput", Load::Light, |c| goodput(c, "10mbit", 10e6, 2, 4)),
+        Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, |c| goodput(c, "100mbit", 100e6, 1, 3)),
+        Case::each_engine("bandwidth_1gbit_goodput", Load::Alone, |c| goodput(c, "1gbit", 1e9, 1, 3)).when(
+            || {
+                // One processor without a JIT spends more than a gigabit's time on sending, receiving and shaping at once.
+                if kernel::is_user_mode() {
+                    Err("User-mode Linux is too slow for 1 Gbit/s".into())
+                } else {
+                    Ok(())
+                }
+            },
         ),
-        Case::each_engine(
-            "bandwidth_queue_in_bytes_bounds_the_delay",
-            Load::Alone,
-            queue_in_bytes,
-        ),
+        Case::each_engine("bandwidth_10mbit_ingress_goodput", Load::Alone, ingress_goodput),
+        Case::each_engine("bandwidth_queue_bounds_the_delay_and_counts_drops", Load::Alone, queue_in_time),
+        Case::each_engine("bandwidth_queue_in_bytes_bounds_the_delay", Load::Alone, queue_in_bytes),
         Case::each_engine("bandwidth_idle_link_delays_by_one_packet_time", Load::Light, idle),
     ]
 }
@@ -49,28 +34,20 @@ fn goodput(context: &Context, bandwidth: &str, rate: f64, warm_up_s: u64, durati
     let world = World::new();
     world.baseline_ns();
     world.apply(context.engine(), &["--bandwidth", bandwidth]);
-    let bulk = tcp::Bulk {
-        warm_up: Duration::from_secs(warm_up_s),
-        duration: Duration::from_secs(duration_s),
-    };
+    let bulk =
+        tcp::Bulk { warm_up: Duration::from_secs(warm_up_s), duration: Duration::from_secs(duration_s) };
     check_goodput(context, &world.tcp(1, &bulk), bandwidth, rate);
 }
 
 fn ingress_goodput(context: &Context) {
     let world = World::new();
     world.baseline_ns();
-    world.apply(
-        context.engine(),
-        &["--bandwidth", "10mbit", "--direction", "ingress"],
-    );
+    world.apply(context.engine(), &["--bandwidth", "10mbit", "--direction", "ingress"]);
     let buffers = tcp::Buffers::default();
     let listener = world.inst.tcp_listener(world.inst.ipv4(0), buffers);
     let callers = world.peer.tcp_callers(&listener, 1, buffers);
     progress::note("receiving over TCP");
-    let bulk = tcp::Bulk {
-        warm_up: Duration::from_secs(2),
-        duration: Duration::from_secs(4),
-    };
+    let bulk = tcp::Bulk { warm_up: Duration::from_secs(2), duration: Duration::from_secs(4) };
     let report = tcp::run(&listener, callers, &bulk).unwrap_or_else(|error| panic!("{error}"));
     check_goodput(context, &report, "10mbit ingress", 10e6);
 }
@@ -86,10 +63,7 @@ fn check_goodput(context: &Context, report: &tcp::Report, what: &str, rate: f64)
         share * 100.0,
         report.retransmit_share() * 100.0
     );
-    assert!(
-        share.abs() <= tolerance::GOODPUT_SHARE,
-        "{goodput} bit/s, {expected} expected: {report:?}"
-    );
+    assert!(share.abs() <= tolerance::GOODPUT_SHARE, "{goodput} bit/s, {expected} expected: {report:?}");
 }
 
 const RATE: f64 = 10e6;
@@ -110,16 +84,9 @@ fn queue_in_bytes(context: &Context) {
 fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
     let world = World::new();
     world.baseline_ns();
-    world.apply(
-        context.engine(),
-        &["--bandwidth", "10mbit", "--queue", queue, "--latency", "20ms"],
-    );
-    let report = world.train(&udp::Train::at_rate(
-        2 * RATE as u64,
-        UDP_HEADERS,
-        PAYLOAD,
-        Duration::from_secs(2),
-    ));
+    world.apply(context.engine(), &["--bandwidth", "10mbit", "--queue", queue, "--latency", "20ms"]);
+    let report =
+        world.train(&udp::Train::at_rate(2 * RATE as u64, UDP_HEADERS, PAYLOAD, Duration::from_secs(2)));
     let delay = report.delay().expect("packets arrived");
     let bound = LATENCY_NS + queue_ns + tolerance::serialisation_ns(FRAME, RATE);
     let drops = world.show().queue_drops("egress");
@@ -134,17 +101,9 @@ fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
         report.sent(),
     );
     assert_eq!(report.receiver_drops, 0, "the instrument must keep up");
-    assert!(
-        delay.p99 <= bound + tolerance::RTT_MEDIAN_NS,
-        "p99 {} ns, bound {bound} ns",
-        delay.p99
-    );
+    assert!(delay.p99 <= bound + tolerance::RTT_MEDIAN_NS, "p99 {} ns, bound {bound} ns", delay.p99);
     let slack = tolerance::WORST_WAKEUP.as_nanos() as f64;
-    assert!(
-        delay.max <= bound + slack,
-        "max {} ns, bound {bound} ns",
-        delay.max
-    );
+    assert!(delay.max <= bound + slack, "max {} ns, bound {bound} ns", delay.max);
     // Full for most of the train: a queue cut short would drop more and delay less.
     let packet_ns = tolerance::serialisation_ns(FRAME, RATE);
     assert!(
@@ -153,10 +112,7 @@ fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
         delay.p50
     );
     let rate = report.arrival_rate().expect("packets arrived") * FRAME as f64 * 8.0;
-    assert!(
-        (rate / RATE - 1.0).abs() <= tolerance::GOODPUT_SHARE,
-        "{rate} bit/s arrived"
-    );
+    assert!((rate / RATE - 1.0).abs() <= tolerance::GOODPUT_SHARE, "{rate} bit/s arrived");
     assert_eq!(drops, report.lost() as u64, "every loss is a counted drop");
 }
 
@@ -182,8 +138,5 @@ fn idle(context: &Context) {
         packet_ns / 1e6
     );
     assert_eq!(report.missing(), [0_usize; 0], "every packet arrives");
-    assert!(
-        delay.p50 - unshaped.p50 <= packet_ns + tolerance::RTT_MEDIAN_NS,
-        "{delay:?}"
-    );
+    assert!(delay.p50 - unshaped.p50 <= packet_ns + tolerance::RTT_MEDIAN_NS, "{delay:?}");
 }

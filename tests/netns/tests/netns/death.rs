@@ -18,28 +18,18 @@ const FAIL_OPEN_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine(
-            "a_killed_relay_lets_packets_pass_and_is_reported",
-            Load::Light,
-            |c| killed_relay(c, "egress"),
-        )
+        Case::each_engine("a_killed_relay_lets_packets_pass_and_is_reported", Load::Light, |c| {
+            killed_relay(c, "egress")
+        })
         .only(Engine::Relay),
-        Case::each_engine(
-            "a_killed_ingress_relay_lets_packets_pass_and_is_reported",
-            Load::Light,
-            |c| {
-                killed_relay(c, "ingress");
-            },
-        )
+        Case::each_engine("a_killed_ingress_relay_lets_packets_pass_and_is_reported", Load::Light, |c| {
+            killed_relay(c, "ingress");
+        })
         .only(Engine::Relay),
         Case::each_engine("a_stopped_relay_lets_packets_pass", Load::Light, stopped_relay)
             .only(Engine::Relay),
-        Case::each_engine(
-            "clear_after_a_killed_relay_restores_the_link",
-            Load::Light,
-            clear_after_kill,
-        )
-        .only(Engine::Relay),
+        Case::each_engine("clear_after_a_killed_relay_restores_the_link", Load::Light, clear_after_kill)
+            .only(Engine::Relay),
         Case::each_engine(
             "a_killed_apply_leaves_nothing_that_clear_does_not_take",
             Load::Light,
@@ -52,12 +42,8 @@ pub(crate) fn cases() -> Vec<Case> {
             killed_clear,
         )
         .deadline(Duration::from_secs(120)),
-        Case::each_engine(
-            "a_killed_replacement_keeps_a_shape",
-            Load::Light,
-            killed_replacement,
-        )
-        .deadline(Duration::from_secs(120)),
+        Case::each_engine("a_killed_replacement_keeps_a_shape", Load::Light, killed_replacement)
+            .deadline(Duration::from_secs(120)),
         Case::each_engine("clear_when_the_link_is_gone_cleans_up", Load::Light, link_gone),
     ]
 }
@@ -73,27 +59,20 @@ fn killed_relay(context: &Context, direction: &str) {
     expect_rtt(&world, baseline_ns + 30e6);
 
     process::kill_now(relay);
-    let probe = ping::Train {
-        count: 1,
-        timeout: Duration::from_millis(20),
-        ..Default::default()
-    };
+    let probe = ping::Train { count: 1, timeout: Duration::from_millis(20), ..Default::default() };
     let (rtt_ns, took) = wait::until("a packet passes", FAIL_OPEN_WITHIN, || {
         world.ping(&probe).rtt_ns.first().copied().flatten()
     });
-    println!(
-        "{direction}: passes {took:?} after the relay's death, in {:.3} ms",
-        rtt_ns as f64 / 1e6
-    );
+    println!("{direction}: passes {took:?} after the relay's death, in {:.3} ms", rtt_ns as f64 / 1e6);
     expect_rtt(&world, baseline_ns);
     let show = world.show();
-    assert!(show.says_unheld(direction), "{show:?}");
+    assert!(show.says_relay_gone(direction), "{show:?}");
 
     world.apply(context.engine(), &args);
     objects.extend(world.bpf_objects());
     assert_ne!(only_process(&world), relay);
     expect_rtt(&world, baseline_ns + 30e6);
-    assert!(!world.show().says_unheld(direction), "{:?}", world.show());
+    assert!(!world.show().says_relay_gone(direction), "{:?}", world.show());
     world.clear();
     world.expect_restored(&before, &objects);
 }
@@ -109,19 +88,15 @@ fn stopped_relay(context: &Context) {
     let objects = world.bpf_objects();
     let relay = Pid::from_raw(only_process(&world));
     kill(relay, Signal::SIGSTOP).expect("the relay is there");
-    let probe = ping::Train {
-        count: 1,
-        timeout: Duration::from_millis(20),
-        ..Default::default()
-    };
+    let probe = ping::Train { count: 1, timeout: Duration::from_millis(20), ..Default::default() };
     let (_, took) = wait::until("a packet passes", 3 * FAIL_OPEN_WITHIN, || {
         world.ping(&probe).rtt_ns.first().copied().flatten()
     });
     println!("passes {took:?} after the relay stopped");
-    assert!(world.show().says_unheld("egress"), "{:?}", world.show());
+    assert!(world.show().says_relay_gone("egress"), "{:?}", world.show());
     kill(relay, Signal::SIGCONT).expect("the relay is there");
     wait::until("the relay holds packets again", GONE_WITHIN, || {
-        (!world.show().says_unheld("egress")).then_some(())
+        (!world.show().says_relay_gone("egress")).then_some(())
     });
     world.clear();
     world.expect_restored(&before, &objects);
@@ -130,10 +105,7 @@ fn stopped_relay(context: &Context) {
 fn clear_after_kill(context: &Context) {
     let world = World::new();
     let before = world.snapshot();
-    world.apply(
-        context.engine(),
-        &["--latency", "30ms", "--jitter", "3ms", "--direction", "both"],
-    );
+    world.apply(context.engine(), &["--latency", "30ms", "--jitter", "3ms", "--direction", "both"]);
     let objects = world.bpf_objects();
     world.processes().into_iter().for_each(process::kill_now);
     world.clear();
@@ -156,11 +128,7 @@ fn killed_apply(context: &Context) {
     world.clear();
     world.expect_restored(&before, &objects);
     for (kill, after) in kill_times(undisturbed).enumerate() {
-        kill_after(
-            &world,
-            after,
-            &[&["apply", "--engine", context.engine().name()], &args[..]].concat(),
-        );
+        kill_after(&world, after, &[&["apply", "--engine", context.engine().name()], &args[..]].concat());
         objects.extend(world.bpf_objects());
         // In turns: what was left is taken away at once, or completed first.
         if kill % 2 == 0 {
@@ -202,17 +170,8 @@ fn killed_replacement(context: &Context) {
         world.apply(context.engine(), &old);
         kill_after(&world, after, &[&["apply"], &engine[..], &new[..]].concat());
         objects.extend(world.bpf_objects());
-        let rtt = world
-            .ping(&ping::Train {
-                count: 3,
-                ..Default::default()
-            })
-            .expect_all();
-        assert!(
-            rtt.min >= 20e6,
-            "killed after {after:?}: a packet took {} ns",
-            rtt.min
-        );
+        let rtt = world.ping(&ping::Train { count: 3, ..Default::default() }).expect_all();
+        assert!(rtt.min >= 20e6, "killed after {after:?}: a packet took {} ns", rtt.min);
     }
     world.clear();
     world.expect_restored(&before, &objects);
@@ -221,24 +180,17 @@ fn killed_replacement(context: &Context) {
 /// The link is deleted under the shape: the namespace holds nothing of ours afterwards, and no process runs on.
 fn link_gone(context: &Context) {
     let world = World::with_links(2);
-    world.apply(
-        context.engine(),
-        &["--dev", "eth1", "--latency", "20ms", "--direction", "both"],
-    );
+    world.apply(context.engine(), &["--dev", "eth1", "--latency", "20ms", "--direction", "both"]);
     let objects = world.bpf_objects();
     let untouched = World::with_links(2);
     for world in [&world, &untouched] {
-        world
-            .inst
-            .request(shaper::netlink::link::delete(&world.inst.device("eth1")));
+        world.inst.request(shaper::netlink::link::delete(&world.inst.device("eth1")));
     }
     world.clear();
     wait::until("no process of the world is left", GONE_WITHIN, || {
         world.processes().is_empty().then_some(())
     });
-    wait::until("the programs and maps are freed", GONE_WITHIN, || {
-        objects.are_gone().then_some(())
-    });
+    wait::until("the programs and maps are freed", GONE_WITHIN, || objects.are_gone().then_some(()));
     let names = |world: &World| -> Vec<String> {
         let links =
             shaper::netlink::link::dump(&mut world.inst.socket()).unwrap_or_else(|error| panic!("{error}"));
@@ -248,16 +200,9 @@ fn link_gone(context: &Context) {
 }
 
 fn expect_rtt(world: &World, expected_ns: f64) {
-    let train = ping::Train {
-        count: 20,
-        interval: Duration::from_millis(5),
-        ..Default::default()
-    };
+    let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
     let rtt = world.ping(&train).expect_all();
-    assert!(
-        (rtt.p50 - expected_ns).abs() <= RTT_MEDIAN_NS,
-        "{rtt:?}, {expected_ns} ns expected"
-    );
+    assert!((rtt.p50 - expected_ns).abs() <= RTT_MEDIAN_NS, "{rtt:?}, {expected_ns} ns expected");
 }
 
 fn only_process(world: &World) -> i32 {
@@ -270,11 +215,7 @@ fn only_process(world: &World) -> i32 {
 fn kill_after(world: &World, after: Duration, args: &[&str]) {
     progress::note(format!("killing `shaper {}` after {after:?}", args.join(" ")));
     let mut command = world.command();
-    command
-        .arg(args[0])
-        .arg("--ns")
-        .arg(world.inst.path())
-        .args(&args[1..]);
+    command.arg(args[0]).arg("--ns").arg(world.inst.path()).args(&args[1..]);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -282,12 +223,7 @@ fn kill_after(world: &World, after: Duration, args: &[&str]) {
         .spawn()
         .expect("the binary can be started");
     thread::sleep(after);
-    child
-        .kill()
-        .expect("our own child can be killed, even when it has ended");
+    child.kill().expect("our own child can be killed, even when it has ended");
     let status = child.wait().expect("our own child can be waited for");
-    assert!(
-        matches!(Exit::from(status.code()), Exit::Done | Exit::Other(None)),
-        "{status}"
-    );
+    assert!(matches!(Exit::from(status.code()), Exit::Done | Exit::Other(None)), "{status}");
 }

@@ -12,16 +12,8 @@ use shaper_netns_tests::world::World;
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("a_shape_for_1s_ends_by_itself", Load::Light, ends),
-        Case::each_engine(
-            "a_shape_for_1s_on_ingress_ends_by_itself",
-            Load::Light,
-            ends_on_ingress,
-        ),
-        Case::each_engine(
-            "a_shape_applied_again_after_its_end_holds",
-            Load::Light,
-            applied_again,
-        ),
+        Case::each_engine("a_shape_for_1s_on_ingress_ends_by_itself", Load::Light, ends_on_ingress),
+        Case::each_engine("a_shape_applied_again_after_its_end_holds", Load::Light, applied_again),
     ]
 }
 
@@ -40,42 +32,24 @@ fn check(context: &Context, direction: &str) {
     let before = world.snapshot();
     let baseline_ns = world.baseline_ns();
     let asked = Instant::now();
-    world.apply(
-        context.engine(),
-        &["--latency", "50ms", "--for", "1s", "--direction", direction],
-    );
+    world.apply(context.engine(), &["--latency", "50ms", "--for", "1s", "--direction", direction]);
     let applied = Instant::now();
     let objects = world.bpf_objects();
-    let rtt = world
-        .ping(&ping::Train {
-            count: 10,
-            ..Default::default()
-        })
-        .expect_all();
+    let rtt = world.ping(&ping::Train { count: 10, ..Default::default() }).expect_all();
     assert!((rtt.p50 - baseline_ns - 50e6).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
-    let one = ping::Train {
-        count: 1,
-        ..Default::default()
-    };
+    let one = ping::Train { count: 1, ..Default::default() };
     wait::until("a packet is not delayed", FOR + Duration::from_secs(1), || {
         (world.ping(&one).expect_all().p50 < 25e6).then_some(())
     });
     let (least, most) = (applied.elapsed(), asked.elapsed());
-    println!(
-        "{} {direction}: over between {least:?} and {most:?} after apply",
-        context.engine()
-    );
+    println!("{} {direction}: over between {least:?} and {most:?} after apply", context.engine());
     // The last delayed ping began within the time and took 50 ms.
     assert!(most >= FOR, "over after only {most:?}");
     assert!(
         least <= FOR + Duration::from_millis(50) + shaper_netns_tests::tolerance::WORST_WAKEUP,
         "{least:?}"
     );
-    let train = ping::Train {
-        count: 20,
-        interval: Duration::from_millis(5),
-        ..Default::default()
-    };
+    let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
     let rtt = world.ping(&train).expect_all();
     assert!((rtt.p50 - baseline_ns).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
     world.clear();
@@ -86,20 +60,12 @@ fn applied_again(context: &Context) {
     let world = World::new();
     let baseline_ns = world.baseline_ns();
     world.apply(context.engine(), &["--latency", "50ms", "--for", "200ms"]);
-    let one = ping::Train {
-        count: 1,
-        ..Default::default()
-    };
+    let one = ping::Train { count: 1, ..Default::default() };
     wait::until("the shape has ended", Duration::from_secs(2), || {
         (world.ping(&one).expect_all().p50 < 25e6).then_some(())
     });
     world.apply(context.engine(), &["--latency", "50ms"]);
-    let rtt = world
-        .ping(&ping::Train {
-            count: 10,
-            ..Default::default()
-        })
-        .expect_all();
+    let rtt = world.ping(&ping::Train { count: 10, ..Default::default() }).expect_all();
     assert!((rtt.p50 - baseline_ns - 50e6).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
     if context.engine() == Engine::Relay {
         assert_eq!(world.processes().len(), 1);

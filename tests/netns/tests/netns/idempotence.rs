@@ -18,11 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
             Load::Alone,
             under_traffic,
         ),
-        Case::each_engine(
-            "apply_with_another_engine_takes_the_first_away",
-            Load::Light,
-            other_engine,
-        ),
+        Case::each_engine("apply_with_another_engine_takes_the_first_away", Load::Light, other_engine),
         Case::each_engine("dry_run_changes_nothing", Load::Light, dry_run),
     ]
 }
@@ -30,14 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn twice(context: &Context) {
     for direction in ["egress", "ingress", "both"] {
         let world = World::new();
-        let args = [
-            "--latency",
-            "20ms",
-            "--bandwidth",
-            "50mbit",
-            "--direction",
-            direction,
-        ];
+        let args = ["--latency", "20ms", "--bandwidth", "50mbit", "--direction", direction];
         world.apply(context.engine(), &args);
         let before = world.snapshot();
         let objects = world.bpf_objects();
@@ -55,16 +44,9 @@ fn replaces(context: &Context) {
     let baseline_ns = world.baseline_ns();
     for (latency, added_ns) in [("30ms", 30e6), ("5ms", 5e6), ("60ms", 60e6)] {
         world.apply(context.engine(), &["--latency", latency]);
-        let train = ping::Train {
-            count: 20,
-            interval: Duration::from_millis(5),
-            ..Default::default()
-        };
+        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
         let rtt = world.ping(&train).expect_all();
-        assert!(
-            (rtt.p50 - baseline_ns - added_ns).abs() <= RTT_MEDIAN_NS,
-            "{latency}: {rtt:?}"
-        );
+        assert!((rtt.p50 - baseline_ns - added_ns).abs() <= RTT_MEDIAN_NS, "{latency}: {rtt:?}");
     }
     assert_eq!(world.show().attachments(), 1);
 }
@@ -91,10 +73,7 @@ fn under_traffic(context: &Context) {
             replaced += 1;
         }
         (
-            traffic
-                .join()
-                .expect("the train does not panic")
-                .unwrap_or_else(|error| panic!("{error}")),
+            traffic.join().expect("the train does not panic").unwrap_or_else(|error| panic!("{error}")),
             replaced,
         )
     });
@@ -107,19 +86,10 @@ fn under_traffic(context: &Context) {
         delay.p99 / 1e6
     );
     assert!(replaced >= 4, "only {replaced} replacements while the train ran");
-    assert_eq!(
-        report.missing(),
-        [0_usize; 0],
-        "of {} packets; {} refused",
-        report.sent(),
-        report.refused
-    );
+    assert_eq!(report.missing(), [0_usize; 0], "of {} packets; {} refused", report.sent(), report.refused);
     assert!(delay.min >= 20e6, "a packet took only {} ns", delay.min);
     let late = report.delays_ns().iter().filter(|&&ns| ns > 25_000_000).count();
-    assert!(
-        late > 100,
-        "the longer latency held as well: only {late} packets took more than 25 ms"
-    );
+    assert!(late > 100, "the longer latency held as well: only {late} packets took more than 25 ms");
 }
 
 fn other_engine(context: &Context) {
@@ -134,16 +104,9 @@ fn other_engine(context: &Context) {
         world.apply(other, &["--latency", "30ms", "--direction", "both"]);
         let mut objects = world.bpf_objects();
         world.apply(context.engine(), &["--latency", "20ms"]);
-        let train = ping::Train {
-            count: 20,
-            interval: Duration::from_millis(5),
-            ..Default::default()
-        };
+        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
         let rtt = world.ping(&train).expect_all();
-        assert!(
-            (rtt.p50 - baseline_ns - 20e6).abs() <= RTT_MEDIAN_NS,
-            "after {other}: {rtt:?}"
-        );
+        assert!((rtt.p50 - baseline_ns - 20e6).abs() <= RTT_MEDIAN_NS, "after {other}: {rtt:?}");
         objects.extend(world.bpf_objects());
         world.clear();
         world.expect_restored(&before, &objects);
@@ -153,10 +116,7 @@ fn other_engine(context: &Context) {
 fn dry_run(context: &Context) {
     let world = World::new();
     let before = world.snapshot();
-    let output = world.apply(
-        context.engine(),
-        &["--latency", "20ms", "--direction", "both", "--dry-run"],
-    );
+    let output = world.apply(context.engine(), &["--latency", "20ms", "--direction", "both", "--dry-run"]);
     assert!(!output.stdout.trim().is_empty(), "{output}");
     world.expect_restored(&before, &Default::default());
 }

@@ -10,32 +10,12 @@ use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::once(
-            "instruments_ping_an_unshaped_veth_in_microseconds",
-            Load::Alone,
-            ping_is_quick,
-        ),
+        Case::once("instruments_ping_an_unshaped_veth_in_microseconds", Load::Alone, ping_is_quick),
         Case::once("instruments_ping_pipelines_requests", Load::Light, ping_pipelines),
-        Case::once(
-            "instruments_a_train_crosses_an_unshaped_veth_whole",
-            Load::Light,
-            train_is_whole,
-        ),
-        Case::once(
-            "instruments_tcp_moves_gigabits_without_repeats",
-            Load::Alone,
-            tcp_is_fast,
-        ),
-        Case::once(
-            "instruments_tcp_reads_the_rate_that_tbf_lets_through",
-            Load::Alone,
-            tcp_reads_tbf,
-        ),
-        Case::once(
-            "instruments_a_train_reads_the_rate_and_the_queue_of_tbf",
-            Load::Light,
-            train_reads_tbf,
-        ),
+        Case::once("instruments_a_train_crosses_an_unshaped_veth_whole", Load::Light, train_is_whole),
+        Case::once("instruments_tcp_moves_gigabits_without_repeats", Load::Alone, tcp_is_fast),
+        Case::once("instruments_tcp_reads_the_rate_that_tbf_lets_through", Load::Alone, tcp_reads_tbf),
+        Case::once("instruments_a_train_reads_the_rate_and_the_queue_of_tbf", Load::Light, train_reads_tbf),
     ]
 }
 
@@ -44,17 +24,9 @@ fn ping_is_quick(_: &Context) {
     const VETH_RTT_MAX_NS: f64 = 0.5e6;
     let world = World::new();
     for destination in [world.peer.ipv4(0), world.peer.ipv6(0)] {
-        let train = ping::Train {
-            count: 100,
-            interval: Duration::from_millis(1),
-            ..Default::default()
-        };
+        let train = ping::Train { count: 100, interval: Duration::from_millis(1), ..Default::default() };
         let rtt = world.ping_to(destination, &train).expect_all();
-        println!(
-            "{destination}: median {:.1} us, p99 {:.1} us",
-            rtt.p50 / 1e3,
-            rtt.p99 / 1e3
-        );
+        println!("{destination}: median {:.1} us, p99 {:.1} us", rtt.p50 / 1e3, rtt.p99 / 1e3);
         assert!(rtt.p50 < VETH_RTT_MAX_NS, "{rtt:?}");
     }
 }
@@ -74,10 +46,7 @@ fn ping_pipelines(_: &Context) {
     assert!(pings.rtt_ns.iter().all(Option::is_none));
     let least = 19 * train.interval + train.timeout;
     let took = start.elapsed();
-    assert!(
-        took >= least && took < least + train.timeout,
-        "{took:?}, at least {least:?} expected"
-    );
+    assert!(took >= least && took < least + train.timeout, "{took:?}, at least {least:?} expected");
 }
 
 fn train_is_whole(_: &Context) {
@@ -90,30 +59,16 @@ fn train_is_whole(_: &Context) {
         drain: Duration::from_secs(1),
     };
     let report = world.train(&train);
-    assert_eq!(
-        (
-            report.sent(),
-            report.lost(),
-            report.reordered(),
-            report.duplicates()
-        ),
-        (1000, 0, 0, 0)
-    );
+    assert_eq!((report.sent(), report.lost(), report.reordered(), report.duplicates()), (1000, 0, 0, 0));
     let rate = report.arrival_rate().expect("packets arrived");
     // 999 intervals of exactly 1 ms between the scheduled departures; both ends may be noticed late.
     let share = tolerance::WORST_WAKEUP.as_secs_f64() / 0.999;
-    assert!(
-        (rate / 1000.0 - 1.0).abs() <= share,
-        "{rate} packets/s, 1000 sent"
-    );
+    assert!((rate / 1000.0 - 1.0).abs() <= share, "{rate} packets/s, 1000 sent");
 }
 
 fn tcp_is_fast(_: &Context) {
     let world = World::new();
-    let bulk = tcp::Bulk {
-        warm_up: Duration::from_millis(300),
-        duration: Duration::from_secs(1),
-    };
+    let bulk = tcp::Bulk { warm_up: Duration::from_millis(300), duration: Duration::from_secs(1) };
     for flows in [1, 4] {
         let report = world.tcp(flows, &bulk);
         println!(
@@ -123,10 +78,7 @@ fn tcp_is_fast(_: &Context) {
         );
         assert_eq!(report.flows.len(), flows);
         assert!(report.goodput_bits_per_sec() > 0.5e9, "{report:?}");
-        assert!(
-            report.retransmit_share() < tolerance::REPEATED_SHARE_MAX,
-            "{report:?}"
-        );
+        assert!(report.retransmit_share() < tolerance::REPEATED_SHARE_MAX, "{report:?}");
     }
 }
 
@@ -138,10 +90,7 @@ fn tcp_reads_tbf(_: &Context) {
     let world = World::new();
     world.baseline_ns();
     add_tbf(&world);
-    let bulk = tcp::Bulk {
-        warm_up: Duration::from_secs(1),
-        duration: Duration::from_secs(3),
-    };
+    let bulk = tcp::Bulk { warm_up: Duration::from_secs(1), duration: Duration::from_secs(3) };
     let goodput = world.tcp(1, &bulk).goodput_bits_per_sec();
     let expected = tolerance::goodput_bits_per_sec(TBF_RATE);
     println!("{:.3} Mbit/s read, {:.3} expected", goodput / 1e6, expected / 1e6);
@@ -156,20 +105,13 @@ fn train_reads_tbf(_: &Context) {
     world.baseline_ns();
     add_tbf(&world);
     let payload = 1000;
-    let report = world.train(&udp::Train::at_rate(
-        2 * TBF_RATE as u64,
-        UDP_HEADERS,
-        payload,
-        Duration::from_secs(1),
-    ));
+    let report =
+        world.train(&udp::Train::at_rate(2 * TBF_RATE as u64, UDP_HEADERS, payload, Duration::from_secs(1)));
     let frame = payload + UDP_HEADERS;
     let rate = report.arrival_rate().expect("packets arrived") * frame as f64 * 8.0;
     // The bucket's burst passes at once, on top of the rate.
     let burst_share = f64::from(TBF_BURST_BYTES) * 8.0 / TBF_RATE;
-    assert!(
-        (rate / TBF_RATE - 1.0).abs() < burst_share + tolerance::GOODPUT_SHARE,
-        "{rate} bit/s"
-    );
+    assert!((rate / TBF_RATE - 1.0).abs() < burst_share + tolerance::GOODPUT_SHARE, "{rate} bit/s");
     let worst = report.delay().expect("packets arrived").max;
     let full_queue = tolerance::serialisation_ns(TBF_LIMIT_BYTES as usize + frame, TBF_RATE);
     let slack = tolerance::WORST_WAKEUP.as_nanos() as f64;
@@ -177,12 +119,7 @@ fn train_reads_tbf(_: &Context) {
         worst > full_queue / 2.0 && worst < full_queue + slack,
         "{worst} ns, a full queue is {full_queue} ns"
     );
-    assert!(
-        report.lost() > report.sent() / 3,
-        "{} lost of {}",
-        report.lost(),
-        report.sent()
-    );
+    assert!(report.lost() > report.sent() / 3, "{} lost of {}", report.lost(), report.sent());
     assert_eq!(report.receiver_drops, 0);
 }
 
@@ -209,22 +146,11 @@ fn add_tbf(world: &World) {
     parms[8..12].copy_from_slice(&bytes_per_sec.to_ne_bytes());
     parms[24..28].copy_from_slice(&TBF_LIMIT_BYTES.to_ne_bytes());
     parms[28..32].copy_from_slice(&buffer_ticks.to_ne_bytes());
-    message
-        .body_mut()
-        .raw(&tcmsg)
-        .attr_str(TCA_KIND, "tbf")
-        .nest(TCA_OPTIONS, |options| {
-            options
-                .attr(TCA_TBF_PARMS, &parms)
-                .attr_u32(TCA_TBF_BURST, TBF_BURST_BYTES);
-        });
+    message.body_mut().raw(&tcmsg).attr_str(TCA_KIND, "tbf").nest(TCA_OPTIONS, |options| {
+        options.attr(TCA_TBF_PARMS, &parms).attr_u32(TCA_TBF_BURST, TBF_BURST_BYTES);
+    });
     world.inst.request(message);
     // A packet larger than the burst would never leave; one frame must be one packet.
-    let whole_frames = shaper::netlink::link::Settings {
-        gso_max_segs: Some(1),
-        ..Default::default()
-    };
-    world
-        .inst
-        .request(shaper::netlink::link::set(&device, &whole_frames));
+    let whole_frames = shaper::netlink::link::Settings { gso_max_segs: Some(1), ..Default::default() };
+    world.inst.request(shaper::netlink::link::set(&device, &whole_frames));
 }

@@ -38,10 +38,7 @@ fn two_links(context: &Context) {
     let before = world.snapshot();
     world.apply(engine, &["--dev", "eth0", "--latency", "20ms"]);
     expect([20e6, 0.0]);
-    world.apply(
-        engine,
-        &["--dev", "eth1", "--latency", "50ms", "--direction", "both"],
-    );
+    world.apply(engine, &["--dev", "eth1", "--latency", "50ms", "--direction", "both"]);
     expect([20e6, 100e6]);
     assert_eq!(world.show().attachments(), 3);
     world.apply(engine, &["--dev", "eth0", "--latency", "30ms"]);
@@ -64,20 +61,14 @@ fn both_ends(context: &Context) {
             .expect(Exit::Done)
     };
     world.apply(context.engine(), &["--latency", "20ms"]);
-    shaper(
-        "apply",
-        &["--engine", context.engine().name(), "--latency", "30ms"],
-    );
+    shaper("apply", &["--engine", context.engine().name(), "--latency", "30ms"]);
     let rtt = world.ping(&TRAIN).expect_all();
     assert!((rtt.p50 - baseline_ns - 50e6).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
     let mut objects = world.bpf_objects();
     objects.extend(shaper_netns_tests::bpf::Objects::held_in(&world.peer));
     world.clear();
     let rtt = world.ping(&TRAIN).expect_all();
-    assert!(
-        (rtt.p50 - baseline_ns - 30e6).abs() <= RTT_MEDIAN_NS,
-        "the peer's shape stays: {rtt:?}"
-    );
+    assert!((rtt.p50 - baseline_ns - 30e6).abs() <= RTT_MEDIAN_NS, "the peer's shape stays: {rtt:?}");
     shaper("clear", &[]);
     world.expect_restored(&before, &objects);
 }
@@ -88,20 +79,11 @@ fn neighbours(context: &Context) {
     world.apply(context.engine(), &["--latency", "200ms"]);
     let first = ping::Train { count: 1, ..TRAIN };
     let added_ns = 200e6;
-    for (destination, discovery) in [
-        (world.peer.ipv4(0), "ARP"),
-        (world.peer.ipv6(0), "neighbour discovery"),
-    ] {
+    for (destination, discovery) in [(world.peer.ipv4(0), "ARP"), (world.peer.ipv6(0), "neighbour discovery")]
+    {
         let rtt = world.ping_to(destination, &first).expect_all().p50;
-        println!(
-            "{} {discovery}: first round trip {:.3} ms",
-            context.engine(),
-            rtt / 1e6
-        );
+        println!("{} {discovery}: first round trip {:.3} ms", context.engine(), rtt / 1e6);
         // The reply needs the peer's own discovery as well, unshaped; both together are far below half the latency.
-        assert!(
-            rtt >= added_ns && rtt < added_ns * 1.5,
-            "{discovery}: the first round trip took {rtt} ns"
-        );
+        assert!(rtt >= added_ns && rtt < added_ns * 1.5, "{discovery}: the first round trip took {rtt} ns");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shaper::measure::{stats, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
+use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::tolerance;
 use shaper_netns_tests::world::World;
 
@@ -18,16 +19,14 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("jitter_uniform_mean_and_deviation", Load::Light, |c| {
             check(c, "uniform", JITTER_NS / 3.0_f64.sqrt());
         }),
-        Case::each_engine("jitter_normal_mean_and_deviation", Load::Light, |c| {
-            check(c, "normal", JITTER_NS)
-        }),
-        Case::each_engine("jitter_pareto_mean_and_deviation", Load::Light, |c| {
-            check(c, "pareto", JITTER_NS)
-        }),
+        Case::each_engine("jitter_normal_mean_and_deviation", Load::Light, |c| check(c, "normal", JITTER_NS)),
+        Case::each_engine("jitter_pareto_mean_and_deviation", Load::Light, |c| check(c, "pareto", JITTER_NS)),
         Case::each_engine("jitter_paretonormal_mean_and_deviation", Load::Light, |c| {
             check(c, "paretonormal", JITTER_NS)
         }),
-        Case::each_engine("jitter_repeats_with_the_same_seed", Load::Light, repeats),
+        Case::each_engine("jitter_repeats_with_the_same_seed", Load::Light, repeats)
+            // netem takes a seed from Linux 6.6 on.
+            .except(Engine::Netem),
     ]
 }
 
@@ -44,31 +43,10 @@ fn train() -> udp::Train {
 fn check(context: &Context, distribution: &str, sigma_ns: f64) {
     let world = World::new();
     world.baseline_ns();
-    let unshaped = world
-        .train(&udp::Train {
-            count: 500,
-            ..train()
-        })
-        .delay()
-        .expect("packets arrived");
-    world.apply(
-        context.engine(),
-        &[
-            "--latency",
-            "40ms",
-            "--jitter",
-            "8ms",
-            "--distribution",
-            distribution,
-        ],
-    );
+    let unshaped = world.train(&udp::Train { count: 500, ..train() }).delay().expect("packets arrived");
+    world.apply(context.engine(), &["--latency", "40ms", "--jitter", "8ms", "--distribution", distribution]);
     let report = world.train(&train());
-    assert_eq!(
-        report.lost(),
-        0,
-        "of {PACKETS} packets; {} refused",
-        report.refused
-    );
+    assert_eq!(report.lost(), 0, "of {PACKETS} packets; {} refused", report.refused);
     let delays = report.delays_ns();
     let mean = stats::mean(&delays).expect("packets arrived");
     let deviation = stats::deviation(&delays).expect("packets arrived");
@@ -86,42 +64,37 @@ fn check(context: &Context, distribution: &str, sigma_ns: f64) {
         deviation_share * 100.0,
         deviation_slack * 100.0,
     );
-    assert!(
-        mean_off.abs() <= mean_slack,
-        "mean {mean_off} ns off, {mean_slack} allowed"
-    );
+    assert!(mean_off.abs() <= mean_slack, "mean {mean_off} ns off, {mean_slack} allowed");
     assert!(
         deviation_share.abs() <= deviation_slack,
         "deviation {deviation_share} off, {deviation_slack} allowed"
     );
 }
 
-/// Packet `n` waits as long in the second run as in the first: the seed says so, not chance.
+/// Packet `n` of the rule waits as long in the second run as in the first: the seed says so, not chance.
+///
+/// Which of the train's packets is the rule's `n`-th depends on what else the namespaces sent (a multicast report, say), so the
+/// runs are laid over each other at the best of a few shifts.
 fn repeats(context: &Context) {
+    const SHIFT_MAX: usize = 4;
     let args = ["--latency", "40ms", "--jitter", "8ms", "--seed", "7"];
-    let delays = [(); 2].map(|()| {
+    let [one, two] = [(); 2].map(|()| {
         let world = World::new();
         world.baseline_ns();
         world.apply(context.engine(), &args);
-        let report = world.train(&udp::Train {
-            count: 400,
-            interval: Duration::from_millis(1),
-            ..train()
-        });
+        let report = world.train(&udp::Train { count: 400, interval: Duration::from_millis(1), ..train() });
         assert_eq!(report.missing(), [0_usize; 0], "every packet arrives");
         report.delays_ns()
     });
-    let differences: Vec<u64> = delays[0]
-        .iter()
-        .zip(&delays[1])
-        .map(|(a, b)| a.abs_diff(*b))
-        .collect();
-    let summary = stats::Summary::of(differences).expect("packets arrived");
-    println!(
-        "{}: the same packet differs by {:.3} ms in the median",
-        context.engine(),
-        summary.p50 / 1e6
-    );
-    // Independent draws of this jitter differ by 4.7 ms in the mean.
-    assert!(summary.p50 <= BIAS_NS, "{summary:?}");
+    let shifts =
+        (0..SHIFT_MAX).flat_map(|shift| [difference(&one[shift..], &two), difference(&one, &two[shift..])]);
+    let median = shifts.fold(f64::INFINITY, f64::min);
+    println!("{}: the same packet differs by {:.3} ms in the median", context.engine(), median / 1e6);
+    // Independent draws of this jitter differ by 4.7 ms in the median.
+    assert!(median <= BIAS_NS, "{median} ns");
+}
+
+/// The median difference of two runs, packet by packet.
+fn difference(one: &[u64], two: &[u64]) -> f64 {
+    stats::Summary::of(one.iter().zip(two).map(|(a, b)| a.abs_diff(*b))).expect("packets arrived").p50
 }

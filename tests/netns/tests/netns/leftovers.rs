@@ -15,11 +15,9 @@ const HOLD: &str = "--hold-world";
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("a_killed_test_leaves_nothing", Load::Light, |c| killed(c, "one")),
-        Case::each_engine(
-            "a_killed_test_leaves_nothing_when_both_ends_are_shaped",
-            Load::Light,
-            |c| killed(c, "both"),
-        ),
+        Case::each_engine("a_killed_test_leaves_nothing_when_both_ends_are_shaped", Load::Light, |c| {
+            killed(c, "both")
+        }),
     ]
 }
 
@@ -33,9 +31,7 @@ fn killed(context: &Context, ends: &str) {
         .spawn()
         .expect("this binary can be started");
     let mut line = String::new();
-    BufReader::new(holder.stdout.take().expect("piped"))
-        .read_line(&mut line)
-        .expect("the holder speaks");
+    BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line).expect("the holder speaks");
     let held: Held = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
     assert!(!held.programs.is_empty());
     holder.kill().expect("our own child can be killed");
@@ -43,17 +39,11 @@ fn killed(context: &Context, ends: &str) {
     let (_, took) = wait::until("no relay of the killed test is left", GONE_WITHIN, || {
         process::marked(&held.mark).is_empty().then_some(())
     });
-    let objects = bpf::Objects {
-        programs: held.programs,
-        maps: held.maps,
-    };
+    let objects = bpf::Objects { programs: held.programs, maps: held.maps };
     wait::until("its programs and maps are freed", Duration::from_secs(3), || {
         objects.are_gone().then_some(())
     });
-    println!(
-        "{} {ends}: nothing left {took:?} after the kill",
-        context.engine()
-    );
+    println!("{} {ends}: nothing left {took:?} after the kill", context.engine());
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -83,15 +73,8 @@ pub(crate) fn hold_if_asked() -> Option<ExitCode> {
             .expect(binary::Exit::Done);
         objects.extend(bpf::Objects::held_in(&world.peer));
     }
-    let held = Held {
-        mark: world.mark().to_owned(),
-        programs: objects.programs,
-        maps: objects.maps,
-    };
-    println!(
-        "{}",
-        serde_json::to_string(&held).expect("strings and numbers always serialise")
-    );
+    let held = Held { mark: world.mark().to_owned(), programs: objects.programs, maps: objects.maps };
+    println!("{}", serde_json::to_string(&held).expect("strings and numbers always serialise"));
     loop {
         std::thread::park();
     }

@@ -10,20 +10,12 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("clear_restores_the_link", Load::Light, |c| restores(c, |_| {})),
         Case::each_engine("clear_leaves_a_foreign_clsact_and_filter", Load::Light, |c| {
-            restores(c, |world| {
-                foreign::add_clsact_with_filter(&world.inst, &world.inst.device("eth0"))
-            });
+            restores(c, |world| foreign::add_clsact_with_filter(&world.inst, &world.inst.device("eth0")));
         }),
         Case::each_engine("clear_puts_gso_max_segs_back", Load::Light, |c| {
             restores(c, |world| {
-                let settings = Settings {
-                    gso_max_segs: Some(17),
-                    txqlen: Some(77),
-                    ..Default::default()
-                };
-                world
-                    .inst
-                    .request(link::set(&world.inst.device("eth0"), &settings));
+                let settings = Settings { gso_max_segs: Some(17), txqlen: Some(77), ..Default::default() };
+                world.inst.request(link::set(&world.inst.device("eth0"), &settings));
             });
         }),
         Case::each_engine("a_foreign_root_qdisc_survives", Load::Light, foreign_root),
@@ -47,10 +39,7 @@ fn restores(context: &Context, prepare: fn(&World)) {
         for shape in SHAPES {
             world.apply(context.engine(), &[shape, &["--direction", direction]].concat());
             let objects = world.bpf_objects();
-            assert!(
-                !objects.programs.is_empty() && !objects.maps.is_empty(),
-                "{objects:?}"
-            );
+            assert!(!objects.programs.is_empty() && !objects.maps.is_empty(), "{objects:?}");
             world.clear();
             world.expect_restored(&before, &objects);
         }
@@ -75,10 +64,7 @@ fn foreign_root(context: &Context) {
         }
         Engine::Edt | Engine::Netem => {
             let output = output.expect(Exit::Failed);
-            assert!(
-                output.stderr.contains("pfifo") && output.stderr.contains("eth0"),
-                "{output}"
-            );
+            assert!(output.stderr.contains("pfifo") && output.stderr.contains("eth0"), "{output}");
             world.expect_restored(&before, &Default::default());
         }
     }
@@ -99,11 +85,7 @@ fn added_later(context: &Context) {
     let objects = world.bpf_objects();
     world.clear();
     let after = world.snapshot();
-    assert_eq!(
-        foreign::filters(&world.inst, &world.inst.device("eth0")),
-        1,
-        "the foreign filter is there"
-    );
+    assert_eq!(foreign::filters(&world.inst, &world.inst.device("eth0")), 1, "the foreign filter is there");
     world.clear();
     world.expect_restored(&after, &objects);
 }

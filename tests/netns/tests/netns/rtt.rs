@@ -47,15 +47,8 @@ fn check(context: &Context, latency: &str, direction: &str, added_ms: f64, famil
         Family::V6 => world.peer.ipv6(0),
     };
     let baseline_ns = world.baseline_to(destination);
-    world.apply(
-        context.engine(),
-        &["--latency", latency, "--direction", direction],
-    );
-    let train = ping::Train {
-        count: 50,
-        interval: Duration::from_millis(20),
-        ..Default::default()
-    };
+    world.apply(context.engine(), &["--latency", latency, "--direction", direction]);
+    let train = ping::Train { count: 50, interval: Duration::from_millis(20), ..Default::default() };
     let rtt = world.ping_to(destination, &train).expect_all();
     let expected_ns = baseline_ns + added_ms * 1e6;
     println!(
@@ -65,8 +58,5 @@ fn check(context: &Context, latency: &str, direction: &str, added_ms: f64, famil
         expected_ns / 1e6,
         (rtt.p99 - expected_ns) / 1e6,
     );
-    assert!(
-        (rtt.p50 - expected_ns).abs() <= RTT_MEDIAN_NS,
-        "{rtt:?}, {expected_ns} ns expected"
-    );
+    assert!((rtt.p50 - expected_ns).abs() <= RTT_MEDIAN_NS, "{rtt:?}, {expected_ns} ns expected");
 }

@@ -41,10 +41,7 @@ fn by_process(context: &Context) {
     let run = |verb: &str, args: &[&str]| {
         binary::run(world.command().args([verb, "--pid", &pid]).args(args)).expect(Exit::Done)
     };
-    run(
-        "apply",
-        &["--engine", context.engine().name(), "--latency", "5ms"],
-    );
+    run("apply", &["--engine", context.engine().name(), "--latency", "5ms"]);
     let objects = world.bpf_objects();
     assert_eq!(world.show().attachments(), 1);
     run("clear", &[]);
@@ -76,10 +73,7 @@ fn own(context: &Context) {
         let command = || binary::run(world.command().args([verb, "--self"]).args(args));
         run_in(&world.inst, command).expect(Exit::Done)
     };
-    run(
-        "apply",
-        &["--engine", context.engine().name(), "--latency", "5ms"],
-    );
+    run("apply", &["--engine", context.engine().name(), "--latency", "5ms"]);
     let objects = world.bpf_objects();
     assert_eq!(world.show().attachments(), 1);
     run("clear", &[]);

@@ -1,13 +1,14 @@
 //! TCP through a delay: the engine must not be the bottleneck.
 
+use std::fmt;
 use std::time::Duration;
 
 use shaper::measure::tcp;
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::engine::Engine;
-use shaper_netns_tests::kernel;
+use shaper_netns_tests::engine::{self, Engine};
 use shaper_netns_tests::tolerance::REPEATED_SHARE_MAX;
 use shaper_netns_tests::world::World;
+use shaper_netns_tests::{foreign, kernel};
 
 /// What the issue asks at 1 ms, of the unshaped link.
 const SHARE_OF_UNSHAPED: f64 = 0.5;
@@ -32,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         .only(Engine::Relay)
         .when(not_user_mode),
         Case::each_engine("tcp_at_10ms_gets_what_plain_netem_gives", Load::Alone, as_netem)
+            .when(has_netem)
             .deadline(Duration::from_secs(60)),
         Case::each_engine("tcp_eight_flows_at_10ms_all_move", Load::Alone, eight_flows),
     ]
@@ -45,37 +47,67 @@ fn not_user_mode() -> Result<(), String> {
     }
 }
 
-const BULK: tcp::Bulk = tcp::Bulk {
-    warm_up: Duration::from_secs(1),
-    duration: Duration::from_secs(2),
-};
+const BULK: tcp::Bulk = tcp::Bulk { warm_up: Duration::from_secs(1), duration: Duration::from_secs(2) };
 
 fn at_1ms(context: &Context) {
     let world = World::new();
     world.baseline_ns();
-    let unshaped = world.tcp(1, &BULK).goodput_bits_per_sec();
-    world.apply(context.engine(), &["--latency", "1ms"]);
-    let report = world.tcp(1, &BULK);
-    let shaped = report.goodput_bits_per_sec();
-    println!(
-        "1 ms: {:.2} Gbit/s of {:.2} unshaped, {:.2}",
-        shaped / 1e9,
-        unshaped / 1e9,
-        shaped / unshaped
-    );
-    check_repeats(&report);
-    assert!(
-        shaped >= SHARE_OF_UNSHAPED * unshaped,
-        "{shaped} bit/s, unshaped {unshaped}"
-    );
+    let mut best = Best::default();
+    for _ in 0..ROUNDS {
+        best.yardstick(world.tcp(1, &BULK).goodput_bits_per_sec());
+        world.apply(context.engine(), &["--latency", "1ms"]);
+        let report = world.tcp(1, &BULK);
+        check_flows(&report, 1e-3);
+        best.shaped(report.goodput_bits_per_sec());
+        world.clear();
+        if best.share() >= SHARE_OF_UNSHAPED {
+            break;
+        }
+    }
+    println!("1 ms against the unshaped link: {best}");
+    assert!(best.share() >= SHARE_OF_UNSHAPED, "{best}");
 }
 
+/// How often a comparison with a yardstick is made at most: others on the machine can only slow a transfer down, so the best of a
+/// few tells what each way can do.
+const ROUNDS: usize = 3;
+
+/// The best of a few transfers on the shaped link and on the one it is compared with, in bits per second.
+#[derive(Default)]
+struct Best {
+    yardstick: f64,
+    shaped: f64,
+}
+
+impl Best {
+    fn yardstick(&mut self, goodput: f64) {
+        self.yardstick = self.yardstick.max(goodput);
+    }
+
+    fn shaped(&mut self, goodput: f64) {
+        self.shaped = self.shaped.max(goodput);
+    }
+
+    fn share(&self) -> f64 {
+        self.shaped / self.yardstick
+    }
+}
+
+impl fmt::Display for Best {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { yardstick, shaped } = self;
+        write!(f, "{:.2} Gbit/s of {:.2}, {:.2}", shaped / 1e9, yardstick / 1e9, self.share())
+    }
+}
+
+/// The receive buffer makes a window of about 6 MB, what a stock kernel tunes itself to; the send buffer holds more than that.
 fn at_window(context: &Context, latency: &str, rtt_s: f64) {
+    const BUFFERS: tcp::Buffers = tcp::Buffers { send: Some(24 << 20), receive: Some(6 << 20) };
     let world = World::new();
     world.baseline_ns();
     let unshaped = world.tcp(1, &BULK).goodput_bits_per_sec();
     world.apply(context.engine(), &["--latency", latency]);
-    let report = world.tcp(1, &BULK);
+    let report = world.tcp_with(1, &BULK, BUFFERS);
     let shaped = report.goodput_bits_per_sec();
     let window = f64::from(report.flows[0].window_bytes);
     // No window makes a link faster than it is.
@@ -88,15 +120,9 @@ fn at_window(context: &Context, latency: &str, rtt_s: f64) {
         unshaped / 1e9,
         report.flows[0]
     );
-    check_repeats(&report);
-    assert!(
-        window > 0.0,
-        "this kernel does not tell the window (Linux 6.2 does)"
-    );
-    assert!(
-        shaped >= SHARE_OF_WINDOW * allowed,
-        "{shaped} bit/s, {allowed} allowed"
-    );
+    check_flows(&report, rtt_s);
+    assert!(window > 0.0, "this kernel does not tell the window (Linux 6.2 does)");
+    assert!(shaped >= SHARE_OF_WINDOW * allowed, "{shaped} bit/s, {allowed} allowed");
 }
 
 /// The yardstick is a netem of the test's own making on the same link: `tc qdisc add dev eth0 root netem delay 10ms limit ...`.
@@ -104,30 +130,27 @@ fn as_netem(context: &Context) {
     let world = World::new();
     world.baseline_ns();
     let device = world.inst.device("eth0");
-    if let Err(reason) = shaper_netns_tests::engine::available(Engine::Netem) {
-        // Nothing to compare with: the trials above hold such a kernel to the window instead.
-        println!("no netem here: {reason}");
-        return;
+    let mut best = Best::default();
+    for _ in 0..ROUNDS {
+        foreign::add_netem(&world.inst, &device, Duration::from_millis(10));
+        best.yardstick(world.tcp(1, &BULK).goodput_bits_per_sec());
+        foreign::delete_root_qdisc(&world.inst, &device);
+        world.apply(context.engine(), &["--latency", "10ms"]);
+        let report = world.tcp(1, &BULK);
+        check_flows(&report, 10e-3);
+        best.shaped(report.goodput_bits_per_sec());
+        world.clear();
+        if best.share() >= SHARE_OF_NETEM {
+            break;
+        }
     }
-    shaper_netns_tests::foreign::add_netem(&world.inst, &device, Duration::from_millis(10));
-    let plain = world.tcp(1, &BULK).goodput_bits_per_sec();
-    shaper_netns_tests::foreign::delete_root_qdisc(&world.inst, &device);
-    world.apply(context.engine(), &["--latency", "10ms"]);
-    let report = world.tcp(1, &BULK);
-    let shaped = report.goodput_bits_per_sec();
-    println!(
-        "{} 10 ms: {:.2} Gbit/s, plain netem {:.2}, {:.2}; {:?}",
-        context.engine(),
-        shaped / 1e9,
-        plain / 1e9,
-        shaped / plain,
-        report.flows[0]
-    );
-    check_repeats(&report);
-    assert!(
-        shaped >= SHARE_OF_NETEM * plain,
-        "{shaped} bit/s, plain netem {plain}"
-    );
+    println!("{} at 10 ms against plain netem: {best}", context.engine());
+    assert!(best.share() >= SHARE_OF_NETEM, "{best}");
+}
+
+/// Without netem there is nothing to compare with; the trials above hold such a kernel to the window instead.
+fn has_netem() -> Result<(), String> {
+    engine::available(Engine::Netem).map_err(|reason| format!("no plain netem to compare with: {reason}"))
 }
 
 fn eight_flows(context: &Context) {
@@ -135,22 +158,22 @@ fn eight_flows(context: &Context) {
     world.baseline_ns();
     world.apply(context.engine(), &["--latency", "10ms"]);
     let report = world.tcp(8, &BULK);
-    println!(
-        "{} 8 flows at 10 ms: {:.2} Gbit/s",
-        context.engine(),
-        report.goodput_bits_per_sec() / 1e9
-    );
-    check_repeats(&report);
+    println!("{} 8 flows at 10 ms: {:.2} Gbit/s", context.engine(), report.goodput_bits_per_sec() / 1e9);
+    check_flows(&report, 10e-3);
     for flow in &report.flows {
         assert!(flow.goodput_bits_per_sec > 0.0, "{report:?}");
     }
 }
 
-fn check_repeats(report: &tcp::Report) {
+/// Every segment took the delay, and hardly one was sent twice.
+fn check_flows(report: &tcp::Report, latency_s: f64) {
     let share = report.retransmit_share();
-    assert!(
-        share <= REPEATED_SHARE_MAX,
-        "{:.3} % of the segments repeated: {report:?}",
-        share * 100.0
-    );
+    assert!(share <= REPEATED_SHARE_MAX, "{:.3} % of the segments repeated: {report:?}", share * 100.0);
+    for flow in &report.flows {
+        // TCP measures in microseconds, cut off.
+        assert!(
+            f64::from(flow.rtt_min_us) + 1.0 >= latency_s * 1e6,
+            "not every packet was delayed: {flow:?}"
+        );
+    }
 }
