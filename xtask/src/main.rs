@@ -1,5 +1,7 @@
 //! `cargo xtask`: the tasks of this workspace that are more than one cargo command.
 
+mod bench;
+mod cargo_build;
 mod command;
 mod debian;
 mod demo;
@@ -31,6 +33,7 @@ struct Cli {
 enum Task {
     Ebpf(ebpf::Options),
     Test(test::Options),
+    Bench(bench::Options),
     Demo(demo::Options),
     Uml(uml::Options),
     /// Process 1 of `uml`.
@@ -54,6 +57,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Ebpf(options) => ebpf::main(&Workspace::find()?, &options).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => test::main(&Workspace::find()?, &options),
+        Task::Bench(options) => bench::main(&Workspace::find()?, &options),
         Task::Demo(options) => demo::main(&Workspace::find()?, &options),
         Task::Uml(options) => {
             interrupt::remember()?;

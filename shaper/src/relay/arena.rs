@@ -67,7 +67,14 @@ impl Arena {
     /// Maps the first chunk.
     pub(super) fn new() -> Result<Self, Errno> {
         let first = Chunk { memory: Mapping::anonymous(CHUNK_LEN)?, live_frames: 0, live_bytes: 0 };
-        Ok(Self { chunks: vec![Some(first)], vacant: Vec::new(), idle: Vec::new(), filling: 0, filled: 0, live_bytes: 0 })
+        Ok(Self {
+            chunks: vec![Some(first)],
+            vacant: Vec::new(),
+            idle: Vec::new(),
+            filling: 0,
+            filled: 0,
+            live_bytes: 0,
+        })
     }
 
     /// Returns room for one read, of at least `READ_LEN_MAX` bytes.
@@ -134,7 +141,8 @@ impl Arena {
         let [Some(from), Some(to)] = self.chunks.get_disjoint_mut([from, to]).expect("two chunks") else {
             unreachable!("a chunk with a live frame, and the one being filled, are there");
         };
-        to.memory.bytes_mut()[filled..filled + span.len as usize].copy_from_slice(&from.memory.bytes()[span.range()]);
+        to.memory.bytes_mut()[filled..filled + span.len as usize]
+            .copy_from_slice(&from.memory.bytes()[span.range()]);
         let moved = self.keep(0..span.len as usize);
         self.free(*span);
         *span = moved;
@@ -244,6 +252,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case writes megabytes.
+        #![proptest_config(ProptestConfig::with_cases(30))]
+
         #[test]
         fn frames_keep_their_bytes_and_all_memory_returns(steps in prop::collection::vec((1_usize..65_000, any::<u16>()), 1..300)) {
             let mut arena = Arena::new().unwrap();

@@ -62,7 +62,9 @@ pub(super) struct SharedWords {
 impl SharedWords {
     /// Maps the first `words` of a mappable BPF array, or of a file, that is at least that long.
     pub(super) fn map(file: BorrowedFd<'_>, words: NonZeroUsize) -> Result<Self, Errno> {
-        let bytes = words.checked_mul(const { NonZeroUsize::new(size_of::<u64>()).unwrap() }).ok_or(Errno::EOVERFLOW)?;
+        let bytes = words
+            .checked_mul(const { NonZeroUsize::new(size_of::<u64>()).unwrap() })
+            .ok_or(Errno::EOVERFLOW)?;
         // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
         let start = unsafe {
             mmap(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, file, 0)

@@ -41,7 +41,7 @@ use report::Report;
 pub struct Config {
     /// The TAP, from [`tap::open`].
     pub tap: OwnedFd,
-    /// The packet socket, from [`packet::open`]; needed for egress.
+    /// The packet socket, from [`packet::open`]; needed for egress. For ingress, it lets the relay see that its link is gone.
     pub packet: Option<OwnedFd>,
     /// A mappable BPF array (or file) of one [`shaper_common::abi::RelayReport`].
     pub report: OwnedFd,
@@ -121,15 +121,15 @@ pub enum Error {
 /// When it cannot start, or when the TAP cannot be read for another reason than being gone.
 pub fn run(config: Config) -> Result<(), Error> {
     let Config { tap, packet, report, ready, direction, ifindex, tether } = config;
+    let index = i32::try_from(ifindex).ok().filter(|index| *index > 0).ok_or(Error::Ifindex { ifindex })?;
+    let link =
+        packet.as_ref().map(OwnedFd::try_clone).transpose().map_err(|source| Error::Prepare { source })?;
+    let link = link.map(|socket| packet::Link { socket, ifindex: index });
     let outlet = match direction {
-        Direction::Egress => {
-            let index = i32::try_from(ifindex).ok().filter(|index| *index > 0).ok_or(Error::Ifindex { ifindex })?;
-            Outlet::Link(packet::Sender::new(packet.ok_or(Error::NoPacketSocket)?, index))
-        }
+        Direction::Egress => Outlet::Link(packet::Sender::new(packet.ok_or(Error::NoPacketSocket)?, index)),
         Direction::Ingress => Outlet::Tap,
     };
-    let report = Report::map(report.as_fd())
-        .map_err(|errno| Error::MapReport { source: errno.into() })?;
+    let report = Report::map(report.as_fd()).map_err(|errno| Error::MapReport { source: errno.into() })?;
     let signals = take_signals().map_err(|errno| Error::Signals { source: errno.into() })?;
     // The default slack of 50 µs is how late every timer may be.
     nix::sys::prctl::set_timerslack(1).map_err(|errno| Error::Prepare { source: errno.into() })?;
@@ -140,7 +140,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     };
     privilege::drop_all_but(kept).map_err(|source| Error::DropCapabilities { source })?;
     privilege::forbid_new_privileges().map_err(|errno| Error::NoNewPrivileges { source: errno.into() })?;
-    let pump = Pump::new(Parts { tap, outlet, signals, tether, report })
+    let pump = Pump::new(Parts { tap, outlet, link, signals, tether, report })
         .map_err(|errno| Error::Prepare { source: errno.into() })?;
     if let Some(ready) = ready {
         nix::unistd::write(&ready, &[1]).map_err(|errno| Error::Ready { source: errno.into() })?;

@@ -2,9 +2,12 @@
 //!
 //! A wake-up costs several microseconds of CPU, more than the frame it is for, and comes tens of microseconds late on a virtual machine.
 //! So a wake-up for a departure is asked for a little early and the rest is spun, within a budget; and wake-ups in quick succession
-//! become one per [`WAKE_NS`], in which frames gather.
+//! become one per `WAKE_NS`, in which frames gather.
 
-/// Least time between wake-ups that go on and on: frames leave up to this late, and a frame costs half the CPU time (at 20 000 a second).
+/// Least time between wake-ups that go on and on, and the most that it makes a frame late.
+///
+/// Chosen by measurement at 20 000 frames per second (Linux 6.18, two virtual CPUs): with 25 µs a frame cost 27 µs of CPU time, with
+/// 50 µs 19, with 75 µs 15, with 100 µs 11.
 const WAKE_NS: u64 = 75_000;
 /// Wake-ups that may come closer together: bursts this long leave at their exact time.
 const WAKE_CREDIT_NS: u64 = 20 * WAKE_NS;
@@ -41,7 +44,12 @@ pub(super) struct Pace {
 impl Pace {
     /// Starts with all credit.
     pub(super) fn new(now_ns: u64) -> Self {
-        Self { refilled_ns: now_ns, wake_credit_ns: WAKE_CREDIT_NS, spin_credit_ns: SPIN_CREDIT_NS, lead_ns: 0 }
+        Self {
+            refilled_ns: now_ns,
+            wake_credit_ns: WAKE_CREDIT_NS,
+            spin_credit_ns: SPIN_CREDIT_NS,
+            lead_ns: 0,
+        }
     }
 
     /// Says how to wait from `now_ns` for a departure, or else until `beat_ns`.
@@ -104,7 +112,9 @@ mod tests {
         assert!((25_000..45_000).contains(&pace.lead_ns), "{}", pace.lead_ns);
         let now_ns = 1_000_000_000;
         assert_eq!(pace.rest(now_ns, Some(now_ns + 10_000), now_ns + BEAT_NS), Rest::Spin(now_ns + 10_000));
-        let Rest::Wait(until_ns) = pace.rest(now_ns, Some(now_ns + 1_000_000), now_ns + BEAT_NS) else { panic!() };
+        let Rest::Wait(until_ns) = pace.rest(now_ns, Some(now_ns + 1_000_000), now_ns + BEAT_NS) else {
+            panic!()
+        };
         assert_eq!(until_ns + pace.lead_ns, now_ns + 1_000_000);
     }
 

@@ -39,7 +39,9 @@ pub enum Error {
 pub fn open() -> Result<OwnedFd, Error> {
     // Protocol 0: the kernel puts no hook into the receive path.
     // SAFETY: the arguments are plain integers.
-    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
+    let fd = unsafe {
+        libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0)
+    };
     let fd = Errno::result(fd).map_err(|errno| Error::Open { source: errno.into() })?;
     // SAFETY: the descriptor was just made, and nothing else has it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -65,6 +67,25 @@ fn set(fd: &OwnedFd, level: libc::c_int, option: libc::c_int, value: libc::c_int
     };
     Errno::result(result)?;
     Ok(())
+}
+
+/// A link, seen through a socket of its namespace.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) socket: OwnedFd,
+    pub(super) ifindex: i32,
+}
+
+impl Link {
+    /// Says whether the link is still in the namespace.
+    pub(super) fn is_there(&self) -> bool {
+        // SAFETY: `ifreq` is integers and unions of integers and pointers, for all of which zero is a value.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        request.ifr_ifru.ifru_ifindex = self.ifindex;
+        // SAFETY: SIOCGIFNAME reads and writes one `ifreq`, which lives across the call.
+        let found = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCGIFNAME, &raw mut request) };
+        Errno::result(found) != Err(Errno::ENODEV)
+    }
 }
 
 /// Sends frames out of one link, many to a call.
@@ -109,7 +130,10 @@ impl Sender {
     /// # Errors
     ///
     /// That of the first frame. A later frame's error ends the batch before it.
-    pub(super) fn send<'frame>(&mut self, frames: impl Iterator<Item = &'frame [u8]>) -> Result<usize, Errno> {
+    pub(super) fn send<'frame>(
+        &mut self,
+        frames: impl Iterator<Item = &'frame [u8]>,
+    ) -> Result<usize, Errno> {
         let mut count = 0;
         for ((header, slice), frame) in self.headers.iter_mut().zip(self.slices.iter_mut()).zip(frames) {
             *slice = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };

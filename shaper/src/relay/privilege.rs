@@ -14,7 +14,8 @@ pub(super) fn drop_all_but(kept: &[Capability]) -> Result<(), caps::errors::Caps
     drop(caps::clear(None, CapSet::Ambient));
     caps::clear(None, CapSet::Inheritable)?;
     caps::clear(None, CapSet::Effective)?;
-    let kept: CapsHashSet = kept.iter().copied().filter(|capability| permitted.contains(capability)).collect();
+    let kept: CapsHashSet =
+        kept.iter().copied().filter(|capability| permitted.contains(capability)).collect();
     caps::set(None, CapSet::Permitted, &kept)?;
     Ok(())
 }
@@ -31,7 +32,13 @@ pub(super) fn forbid_new_privileges() -> Result<(), Errno> {
 pub(super) fn raise_priority() {
     let least_of_real_time = libc::sched_param { sched_priority: 1 };
     // SAFETY: the pointer is to a `sched_param` that lives across the call.
-    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const least_of_real_time) };
+    let set = unsafe {
+        libc::sched_setscheduler(
+            0,
+            libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
+            &raw const least_of_real_time,
+        )
+    };
     if set != 0 {
         // SAFETY: the arguments are plain integers.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };

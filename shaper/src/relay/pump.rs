@@ -11,14 +11,14 @@ use super::pace::{Pace, Rest};
 use super::packet::{self, BATCH};
 use super::report::Report;
 use super::tap::{self, Read};
-use super::tether::Tether;
+use super::tether::{self, Tether};
 use super::vnet;
 use super::wait::{self, Timer, Woken, now_ns};
 
 /// Longest time between two heartbeats.
 const BEAT_NS: u64 = 50_000_000;
-/// Time between two looks at whether anybody else has the namespace.
-const TETHER_NS: u64 = 1_000_000_000;
+/// Time between two looks at whether the link is there and somebody has the namespace.
+const LOOK_NS: u64 = 1_000_000_000;
 /// Most frames read before those due are sent.
 const READ_BATCH: usize = 64;
 /// Time after which a frame that the link had no room for is tried again.
@@ -33,6 +33,17 @@ pub(super) enum Outlet {
     Link(packet::Sender),
     /// Back into the TAP, whose classifier gives them to the link as received.
     Tap,
+}
+
+/// What became of the frames due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// None was due, or the link has no room yet.
+    None,
+    /// Some went.
+    Some,
+    /// The link is gone.
+    Gone,
 }
 
 /// Why the loop ended.
@@ -51,8 +62,9 @@ enum End {
 pub(super) struct Pump {
     tap: OwnedFd,
     outlet: Outlet,
+    link: Option<packet::Link>,
     signals: SignalFd,
-    tether: Tether,
+    tether: tether::Watch,
     report: Report,
     timer: Timer,
     pace: Pace,
@@ -64,7 +76,9 @@ pub(super) struct Pump {
     held_bytes: u64,
     retry_at_ns: u64,
     beat_at_ns: u64,
-    tether_at_ns: u64,
+    look_at_ns: u64,
+    /// Departure times no longer count: everything held is due.
+    flushing: bool,
 }
 
 /// What a [`Pump`] works on.
@@ -72,6 +86,8 @@ pub(super) struct Pump {
 pub(super) struct Parts {
     pub(super) tap: OwnedFd,
     pub(super) outlet: Outlet,
+    /// The link, to see that it is there.
+    pub(super) link: Option<packet::Link>,
     pub(super) signals: SignalFd,
     pub(super) tether: Tether,
     pub(super) report: Report,
@@ -79,12 +95,13 @@ pub(super) struct Parts {
 
 impl Pump {
     pub(super) fn new(parts: Parts) -> Result<Self, Errno> {
-        let Parts { tap, outlet, signals, tether, report } = parts;
+        let Parts { tap, outlet, link, signals, tether, report } = parts;
         Ok(Self {
             tap,
             outlet,
+            link,
             signals,
-            tether,
+            tether: tether::Watch::new(tether),
             report,
             timer: Timer::new()?,
             pace: Pace::new(now_ns()),
@@ -95,7 +112,8 @@ impl Pump {
             held_bytes: 0,
             retry_at_ns: 0,
             beat_at_ns: 0,
-            tether_at_ns: now_ns() + TETHER_NS,
+            look_at_ns: now_ns() + LOOK_NS,
+            flushing: false,
         })
     }
 
@@ -107,12 +125,15 @@ impl Pump {
             if let Some(end) = self.beat(now_ns) {
                 return self.finish(end);
             }
-            if let Some(end) = self.send_due(now_ns) {
-                return self.finish(end);
+            match self.send_due(now_ns) {
+                Sent::Gone => return self.finish(End::LinkGone),
+                // While frames were sent others may have arrived: looking is cheaper than a sleep that ends at once.
+                Sent::Some => readable = true,
+                Sent::None => {}
             }
             if readable {
                 match self.read()? {
-                    Read::Frame(_) => continue,
+                    Read::Frame(_) | Read::Unreadable => continue,
                     Read::Empty => readable = false,
                     Read::Gone => return self.finish(End::TapGone),
                 }
@@ -162,9 +183,12 @@ impl Pump {
         if matches!(self.signals.read_signal(), Ok(Some(_))) {
             return Some(End::Told);
         }
-        if now_ns >= self.tether_at_ns {
-            self.tether_at_ns = now_ns + TETHER_NS;
+        if now_ns >= self.look_at_ns {
+            self.look_at_ns = now_ns + LOOK_NS;
             self.queue.shrink();
+            if self.link.as_ref().is_some_and(|link| !link.is_there()) {
+                return Some(End::LinkGone);
+            }
             if self.tether.is_cut() {
                 return Some(End::Told);
             }
@@ -178,15 +202,21 @@ impl Pump {
         let (frames_max, bytes_max) = self.report.held_max();
         for _ in 0..READ_BATCH {
             let room = self.arena.room()?;
-            last = tap::read(&self.tap, room)?;
-            let Read::Frame(len) = last else { break };
+            last = tap::read(&self.tap, room);
+            let len = match last {
+                Read::Frame(len) => len,
+                Read::Unreadable => {
+                    self.report.send_error();
+                    break;
+                }
+                Read::Empty | Read::Gone => break,
+            };
             let Some(stripped) = vnet::strip(&mut room[..len]) else {
                 self.report.send_error();
                 continue;
             };
             let len = stripped.range.len() as u64;
-            let frames = (self.queue.len() + self.due.len() - self.due_sent) as u64;
-            if frames >= frames_max || self.held_bytes + len > bytes_max {
+            if self.held_frames() >= frames_max || self.held_bytes + len > bytes_max {
                 self.report.full_drop();
                 continue;
             }
@@ -207,41 +237,42 @@ impl Pump {
     }
 
     /// Sends what is due at `now_ns`.
-    fn send_due(&mut self, now_ns: u64) -> Option<End> {
-        let mut sent = false;
-        let end = loop {
+    fn send_due(&mut self, now_ns: u64) -> Sent {
+        let mut sent = Sent::None;
+        loop {
             if self.due_sent == self.due.len() {
+                let due_ns = if self.flushing { u64::MAX } else { now_ns };
                 self.due.clear();
                 self.due_sent = 0;
-                self.due.extend(std::iter::from_fn(|| self.queue.pop_due(now_ns)).take(BATCH));
+                self.due.extend(std::iter::from_fn(|| self.queue.pop_due(due_ns)).take(BATCH));
                 if self.due.is_empty() {
-                    break None;
+                    break;
                 }
             } else if now_ns < self.retry_at_ns {
-                break None;
+                break;
             }
-            sent = true;
             match self.send_batch() {
-                Ok(()) => {}
+                Ok(()) => sent = Sent::Some,
                 Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) if !self.is_overdue(now_ns) => {
                     self.retry_at_ns = now_ns + RETRY_NS;
-                    break None;
+                    break;
                 }
-                Err(Errno::ENXIO | Errno::ENODEV) => break Some(End::LinkGone),
+                Err(Errno::ENXIO | Errno::ENODEV) => return Sent::Gone,
                 Err(_) => {
                     self.report.send_error();
                     self.release(1);
                 }
             }
-        };
-        if sent {
+        }
+        if sent == Sent::Some {
             self.report_held();
         }
-        end
+        sent
     }
 
+    /// Says whether the next frame has been tried long enough.
     fn is_overdue(&self, now_ns: u64) -> bool {
-        self.due[self.due_sent].departure_ns + RETRY_MAX_NS < now_ns
+        self.due[self.due_sent].departure_ns.saturating_add(RETRY_MAX_NS) < now_ns
     }
 
     /// Sends what it can of `due` in one call (into the TAP: one call each); the error is that of the first frame not sent.
@@ -258,8 +289,8 @@ impl Pump {
                 let mut count = 0;
                 let mut result = Ok(());
                 for frame in frames {
-                    if let Err(errno) = nix::unistd::write(&self.tap, frame) {
-                        result = Err(errno);
+                    result = tap::write(&self.tap, frame);
+                    if result.is_err() {
                         break;
                     }
                     count += 1;
@@ -291,20 +322,32 @@ impl Pump {
         self.due_sent += count;
     }
 
-    fn report_held(&self) {
-        let frames = self.queue.len() + self.due.len() - self.due_sent;
-        self.report.held(frames as u64, self.held_bytes);
+    fn held_frames(&self) -> u64 {
+        (self.queue.len() + self.due.len() - self.due_sent) as u64
     }
 
-    /// Sends what is held, and what still waits in the TAP, at once.
+    fn report_held(&self) {
+        self.report.held(self.held_frames(), self.held_bytes);
+    }
+
+    /// Sends what is held, and what still waits in the TAP, at once and in order.
     fn finish(mut self, end: End) -> Result<(), Errno> {
         if end == End::LinkGone {
             return Ok(());
         }
-        while end == End::Told && matches!(self.read()?, Read::Frame(_)) {}
+        while end == End::Told && matches!(self.read()?, Read::Frame(_) | Read::Unreadable) {}
+        self.flushing = true;
         self.retry_at_ns = 0;
-        // Frames the link has no room for now are given up.
-        while self.send_due(u64::MAX).is_none() && (self.queue.len() > 0 || self.due_sent < self.due.len()) {}
-        Ok(())
+        let until_ns = now_ns() + RETRY_MAX_NS;
+        loop {
+            let now_ns = now_ns();
+            if self.send_due(now_ns) == Sent::Gone || self.held_frames() == 0 || now_ns > until_ns {
+                return Ok(());
+            }
+            wait::doze(now_ns + RETRY_NS)?;
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

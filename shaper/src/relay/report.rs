@@ -127,7 +127,8 @@ mod tests {
         report.send_error();
         let mut bytes = [0; size_of::<RelayReport>()];
         pread(&map, &mut bytes, 0).unwrap();
-        let words: Vec<u64> = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
+        let words: Vec<u64> =
+            bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
         assert_eq!(words[..11], [77, std::process::id().into(), 1, 2, 0, 0, 6, 8, 1, 1, 0]);
         assert_eq!(words[word!(late) + 1], 1);
     }

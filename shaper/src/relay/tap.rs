@@ -73,9 +73,8 @@ pub fn open(name: &str) -> Result<Tap, Error> {
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives across the call.
     let created = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     Errno::result(created).map_err(|errno| Error::Create { name: name.to_owned(), source: errno.into() })?;
-    let failed = |setting| {
-        move |errno: Errno| Error::Set { setting, name: name.to_owned(), source: errno.into() }
-    };
+    let failed =
+        |setting| move |errno: Errno| Error::Set { setting, name: name.to_owned(), source: errno.into() };
     set_vnet_len(&fd).map_err(failed("TUNSETVNETHDRSZ"))?;
     set_offloads(&fd, OFFLOADS | UDP_OFFLOADS)
         .or_else(|_| set_offloads(&fd, OFFLOADS))
@@ -116,6 +115,8 @@ fn set_offloads(fd: &OwnedFd, offloads: libc::c_uint) -> Result<(), Errno> {
 pub(super) enum Read {
     /// This many bytes: one frame.
     Frame(usize),
+    /// A frame the kernel had no `virtio_net_hdr` for; it is lost.
+    Unreadable,
     /// Nothing waits.
     Empty,
     /// The device was deleted.
@@ -123,12 +124,16 @@ pub(super) enum Read {
 }
 
 /// Reads one frame.
-pub(super) fn read(tap: &OwnedFd, room: &mut [u8]) -> Result<Read, Errno> {
+pub(super) fn read(tap: &OwnedFd, room: &mut [u8]) -> Read {
     match nix::unistd::read(tap, room) {
-        Ok(0) => Ok(Read::Gone),
-        Ok(len) => Ok(Read::Frame(len)),
-        Err(Errno::EAGAIN | Errno::EINTR) => Ok(Read::Empty),
-        Err(Errno::EBADFD | Errno::EIO | Errno::ENODEV) => Ok(Read::Gone),
-        Err(errno) => Err(errno),
+        Ok(0) | Err(Errno::EBADFD | Errno::EIO | Errno::ENODEV) => Read::Gone,
+        Ok(len) => Read::Frame(len),
+        Err(Errno::EAGAIN | Errno::EINTR) => Read::Empty,
+        Err(_) => Read::Unreadable,
     }
+}
+
+/// Gives a frame, behind its `virtio_net_hdr`, to the device as received.
+pub(super) fn write(tap: &OwnedFd, frame: &[u8]) -> Result<(), Errno> {
+    nix::unistd::write(tap, frame).map(drop)
 }

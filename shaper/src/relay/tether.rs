@@ -23,62 +23,91 @@ pub enum Tether {
     None,
 }
 
-impl Tether {
+/// A [`Tether`] that is looked at now and then.
+#[derive(Debug)]
+pub(super) struct Watch {
+    tether: Tether,
+    /// The namespace file of a process found in the namespace after the tether's own path was gone.
+    inhabitant: Option<PathBuf>,
+}
+
+impl Watch {
+    /// Watches `tether`.
+    pub(super) fn new(tether: Tether) -> Self {
+        Self { tether, inhabitant: None }
+    }
+
     /// Says whether nobody but the relay has the namespace any more.
-    pub(super) fn is_cut(&self) -> bool {
-        let Self::Path { path, dev, ino } = self else { return false };
-        // Reading another process's namespace needs the capability that `privilege::drop_all_but` left permitted.
+    pub(super) fn is_cut(&mut self) -> bool {
+        let Tether::Path { path, dev, ino } = &self.tether else { return false };
+        // `/proc/PID/…` of another process can be read with the capability that `privilege::drop_all_but` left permitted.
         let raised = caps::raise(None, CapSet::Effective, Capability::CAP_SYS_PTRACE);
-        let inhabited = if is_namespace(path, *dev, *ino) { Ok(true) } else { is_inhabited(*dev, *ino) };
+        let named = is_namespace(path, *dev, *ino).unwrap_or_else(|error| !is_gone(&error));
+        if !named
+            && !self.inhabitant.as_ref().is_some_and(|path| is_namespace(path, *dev, *ino).unwrap_or(false))
+        {
+            self.inhabitant = inhabitant(*dev, *ino);
+        }
         if raised.is_ok() {
-            // A capability that was raised can be lowered.
+            // A capability that could be raised can be lowered.
             drop(caps::drop(None, CapSet::Effective, Capability::CAP_SYS_PTRACE));
         }
-        !inhabited.unwrap_or(true)
+        !named && self.inhabitant.is_none()
     }
 }
 
-fn is_namespace(path: &Path, dev: u64, ino: u64) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.dev() == dev && found.ino() == ino)
+fn is_namespace(path: &Path, dev: u64, ino: u64) -> io::Result<bool> {
+    let found = fs::metadata(path)?;
+    Ok(found.dev() == dev && found.ino() == ino)
 }
 
-/// Says whether a process is in the namespace; the relay itself is not.
-fn is_inhabited(dev: u64, ino: u64) -> io::Result<bool> {
-    for entry in fs::read_dir("/proc")? {
-        let Ok(entry) = entry else { continue };
-        let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
-        if is_process && is_namespace(&entry.path().join("ns/net"), dev, ino) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Says whether the error is the file's absence and not, say, a lack of permission to see it.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::ENOTDIR))
+}
+
+/// Finds a process in the namespace and returns its namespace file; the relay itself is not in it.
+fn inhabitant(dev: u64, ino: u64) -> Option<PathBuf> {
+    fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
+        .map(|entry| entry.path().join("ns/net"))
+        .find(|path| is_namespace(path, dev, ino).unwrap_or(false))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tether_to(path: &Path, of: &Path) -> Tether {
+    fn watch(path: &Path, of: &Path) -> Watch {
         let namespace = fs::metadata(of).unwrap();
-        Tether::Path { path: path.to_owned(), dev: namespace.dev(), ino: namespace.ino() }
+        Watch::new(Tether::Path { path: path.to_owned(), dev: namespace.dev(), ino: namespace.ino() })
     }
 
     #[test]
     fn it_holds_while_the_path_names_the_namespace() {
         let own = Path::new("/proc/self/ns/net");
-        assert!(!tether_to(own, own).is_cut());
-        assert!(!Tether::None.is_cut());
+        assert!(!watch(own, own).is_cut());
+        assert!(!Watch::new(Tether::None).is_cut());
     }
 
     #[test]
     fn it_holds_while_a_process_is_in_the_namespace() {
         let own = Path::new("/proc/self/ns/net");
-        assert!(!tether_to(Path::new("/proc/0/ns/net"), own).is_cut());
+        assert!(!watch(Path::new("/proc/0/ns/net"), own).is_cut());
+    }
+
+    #[test]
+    fn it_holds_while_the_path_cannot_be_looked_at() {
+        // ENAMETOOLONG says nothing about the namespace (here one that is no process's).
+        let unseen = PathBuf::from("/x".repeat(3000));
+        assert!(!watch(&unseen, Path::new("/proc/self/ns/mnt")).is_cut());
     }
 
     #[test]
     fn it_is_cut_when_neither_path_nor_process_is_left() {
         // A file that is no process's network namespace.
-        assert!(tether_to(Path::new("/proc/0/ns/net"), Path::new("/proc/self/ns/mnt")).is_cut());
+        assert!(watch(Path::new("/proc/0/ns/net"), Path::new("/proc/self/ns/mnt")).is_cut());
     }
 }

@@ -60,7 +60,10 @@ pub(super) struct Timer {
 impl Timer {
     /// Makes the timer.
     pub(super) fn new() -> Result<Self, Errno> {
-        let timer = TimerFd::new(timerfd::ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let timer = TimerFd::new(
+            timerfd::ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
         Ok(Self { timer, armed_ns: 0 })
     }
 
@@ -72,7 +75,8 @@ impl Timer {
             self.timer.set(until, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
             self.armed_ns = until_ns;
         }
-        let mut fds = [PollFd::new(tap.as_fd(), PollFlags::POLLIN), PollFd::new(self.timer.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            [PollFd::new(tap.as_fd(), PollFlags::POLLIN), PollFd::new(self.timer.as_fd(), PollFlags::POLLIN)];
         match ppoll(&mut fds, None, None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),

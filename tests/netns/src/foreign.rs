@@ -35,8 +35,8 @@ pub fn add_clsact_with_filter(node: &Node, device: &Device) {
     add_filter(node, device);
 }
 
-/// Adds a classifier to the egress of a clsact, which matches every packet and decides nothing:
-/// `tc filter add dev DEV egress pref 7 bpf bytecode '1,6 0 0 4294967295'`.
+/// Adds a classifier to the egress of a clsact, before any of ours, which matches no packet:
+/// `tc filter add dev DEV egress pref 7 bpf bytecode '1,6 0 0 0'`.
 ///
 /// # Panics
 /// When the kernel refuses.
@@ -45,10 +45,9 @@ pub fn add_filter(node: &Node, device: &Device) {
     let info = FILTER_PREF << 16 | u32::from(ETH_P_ALL.to_be());
     let mut filter = message(libc::RTM_NEWTFILTER, device, 1, TC_H_CLSACT_EGRESS, info);
     filter.body_mut().attr_str(TCA_KIND, "bpf").nest(TCA_OPTIONS, |options| {
-        // One classic BPF instruction, `ret #-1`: the class of the filter itself.
+        // One classic BPF instruction, `ret #0`: no match, so that the filters behind are asked.
         let mut instruction = [0; 8];
         instruction[..2].copy_from_slice(&BPF_RET_K.to_ne_bytes());
-        instruction[4..].copy_from_slice(&u32::MAX.to_ne_bytes());
         options.attr(TCA_BPF_OPS_LEN, &1_u16.to_ne_bytes()).attr(TCA_BPF_OPS, &instruction);
         options.attr_u32(TCA_BPF_CLASSID, 0x0001_0007);
     });

@@ -132,6 +132,13 @@ impl World {
         Snapshot::of(&[&self.inst, &self.peer])
     }
 
+    /// Reads the state of both namespaces with `ip` and `tc`; slower than [`World::snapshot`], and nothing where they are missing.
+    #[track_caller]
+    pub fn snapshot_by_iproute2(&self) -> Snapshot {
+        progress::note("taking a snapshot with iproute2");
+        Snapshot::by_iproute2(&[&self.inst, &self.peer])
+    }
+
     /// Returns the live processes that this world's commands left.
     pub fn processes(&self) -> Vec<i32> {
         process::marked(&self.mark)
@@ -291,9 +298,7 @@ fn join(inst: &Node, peer: &Node, number: u8) {
     // The kernel notices the carrier a moment after the ends are up, and only then joins the groups of IPv6's neighbour discovery
     // and adds the routes of the addresses.
     for node in [inst, peer] {
-        wait::until("the veth carries packets", GONE_WITHIN, || {
-            (node.link(&name).flags & libc::IFF_RUNNING as u32 != 0).then_some(())
-        });
+        wait::until("the link is up", GONE_WITHIN, || snapshot::is_operational(node, &name).then_some(()));
         for address in [node.ipv4(number), node.ipv6(number)] {
             wait::until("the address has its route", GONE_WITHIN, || {
                 snapshot::is_delivered(node, address).then_some(())

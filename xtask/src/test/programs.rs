@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::artifacts;
 use super::libtest::{self, Reader};
 use super::report::Row;
 use super::unit::PACKAGES;
 use super::{Context, native_kernel};
+use crate::cargo_build::{self, MESSAGES};
 use crate::command::cargo;
 use crate::uml::{Job, Machine, inherited_env};
 
@@ -28,10 +28,10 @@ pub(super) fn build(context: &Context<'_>) -> Result<PathBuf> {
     let mut command = cargo();
     // Of other packages than the unit tests, the dependencies would have other features and be built again.
     command
-        .args(["test", "--locked", "--no-run", "--test=programs", artifacts::MESSAGES])
+        .args(["test", "--locked", "--no-run", "--test=programs", MESSAGES])
         .args(PACKAGES)
         .current_dir(&context.workspace.root);
-    artifacts::built(&mut command)?.find("test", "programs")
+    cargo_build::run(&mut command)?.find("test", "programs")
 }
 
 /// Runs them on the kernel that is here.

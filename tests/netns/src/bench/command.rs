@@ -12,7 +12,7 @@ use crate::subject::Direction;
 const GROUP: &str = "command";
 
 /// Rounds go on until this time is over.
-const BUDGET: Duration = Duration::from_secs(2);
+const BUDGET: Duration = Duration::from_millis(1500);
 const ROUNDS_MIN: usize = 3;
 const ROUNDS_MAX: usize = 20;
 

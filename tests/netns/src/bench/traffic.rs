@@ -23,6 +23,8 @@ const TCP_AT_MS: [u64; 2] = [1, 10];
 
 const FLOWS: [usize; 2] = [1, 8];
 
+const TCP_ATTEMPTS: usize = 2;
+
 /// The delay under a flood of small packets.
 const FLOOD_AT: Duration = Duration::from_millis(1);
 
@@ -54,15 +56,15 @@ impl Bench<'_> {
     fn all(&mut self) {
         let unshaped = self.ping();
         if self.subject == Subject::Unshaped {
-            self.write_rtt("rtt", &unshaped, 0.0);
+            self.write_rtt("rtt", ", 0 ms", &unshaped, 0.0);
             FLOWS.iter().for_each(|&flows| self.tcp(flows, 0));
             self.flood();
             return;
         }
         for ms in RTT_AT_MS {
-            let off = self.delayed(Duration::from_millis(ms)).and_then(|()| self.ping());
-            let expected_ns = unshaped.as_ref().map_or(0.0, |rtt| rtt.p50) + ms as f64 * 1e6;
-            self.write_rtt(&format!("rtt over asked, {ms} ms"), &off, expected_ns);
+            let delayed = self.delayed(Duration::from_millis(ms)).and_then(|()| self.ping());
+            let expected_ns = unshaped.as_ref().map_or(0.0, |(rtt, _)| rtt.p50) + ms as f64 * 1e6;
+            self.write_rtt("rtt over asked", &format!(", {ms} ms"), &delayed, expected_ns);
         }
         for ms in TCP_AT_MS {
             FLOWS.iter().for_each(|&flows| self.tcp(flows, ms));
@@ -82,36 +84,50 @@ impl Bench<'_> {
         }
     }
 
-    fn ping(&self) -> Result<stats::Summary, String> {
+    /// Round trips, and the share of requests without a reply.
+    fn ping(&self) -> Result<(stats::Summary, f64), String> {
         let interval = Duration::from_millis(4);
         let count = (self.duration.as_millis() / interval.as_millis()).clamp(20, 10_000) as usize;
         attempt(|| {
             // Neighbours resolved and caches warm.
             self.world.baseline_ns();
-            Ok(self.world.ping(&ping::Train { count, interval, ..Default::default() }).expect_all())
+            let pings = self.world.ping(&ping::Train { count, interval, ..Default::default() });
+            let rtt = stats::Summary::of(pings.rtt_ns.iter().flatten().copied()).ok_or("no reply at all")?;
+            Ok((rtt, (count - rtt.count) as f64 / count as f64))
         })
     }
 
-    fn write_rtt(&mut self, name: &str, rtt: &Result<stats::Summary, String>, expected_ns: f64) {
-        let (p50, p99) = (format!("{name}, p50"), format!("{name}, p99"));
-        let micros = rtt.as_ref().map(|rtt| [rtt.p50, rtt.p99].map(|ns| (ns - expected_ns) / 1e3));
-        self.write([Metric::less(&p50, "us"), Metric::less(&p99, "us")], &micros.map_err(Clone::clone));
+    fn write_rtt(
+        &mut self,
+        name: &str,
+        at: &str,
+        pings: &Result<(stats::Summary, f64), String>,
+        expected_ns: f64,
+    ) {
+        let readings = pings.as_ref().map(|(rtt, lost)| {
+            let [p50, p99] = [rtt.p50, rtt.p99].map(|ns| (ns - expected_ns) / 1e3);
+            [p50, p99, lost * 100.0]
+        });
+        let (p50, p99, lost) =
+            (format!("{name}{at}, p50"), format!("{name}{at}, p99"), format!("rtt lost{at}"));
+        let metrics = [Metric::less(&p50, "us"), Metric::less(&p99, "us"), Metric::less(&lost, "%")];
+        self.write(metrics, &readings.map_err(Clone::clone));
     }
 
+    /// The better of some attempts: a flow that a hiccup made leave slow start early needs longer than one to recover.
     fn tcp(&mut self, flows: usize, ms: u64) {
-        let bulk = tcp::Bulk { warm_up: WARM_UP, duration: self.duration };
         let measured = attempt(|| {
             if ms > 0 {
                 self.subject.shape(&self.world, self.direction, Duration::from_millis(ms))?;
             }
-            let (from, to) = self.ends();
-            let listener = to.tcp_listener(to.ipv4(0), tcp::Buffers::default());
-            let callers = from.tcp_callers(&listener, flows, tcp::Buffers::default());
-            let (report, busy) =
-                cpu::busy_during(WARM_UP, self.duration, || tcp::run(&listener, callers, &bulk));
-            let report = report.map_err(|error| error.to_string())?;
-            let gbit_per_s = report.goodput_bits_per_sec() / 1e9;
-            Ok([gbit_per_s, busy / gbit_per_s, report.retransmit_share() * 100.0])
+            let mut best = [0.0; 3];
+            for _ in 0..TCP_ATTEMPTS {
+                let readings = self.transfer(flows)?;
+                if readings[0] > best[0] {
+                    best = readings;
+                }
+            }
+            Ok(best)
         });
         let plural = if flows == 1 { "" } else { "s" };
         let at = format!("{flows} flow{plural}, {ms} ms");
@@ -120,6 +136,18 @@ impl Bench<'_> {
         let metrics =
             [Metric::more(&goodput, "Gbit/s"), Metric::less(&cost, "s/Gbit"), Metric::less(&repeated, "%")];
         self.write(metrics, &measured);
+    }
+
+    /// Goodput in Gbit/s, processor seconds for each Gbit, and percent of the segments that were repeats.
+    fn transfer(&self, flows: usize) -> Result<[f64; 3], String> {
+        let bulk = tcp::Bulk { warm_up: WARM_UP, duration: self.duration };
+        let (from, to) = self.ends();
+        let listener = to.tcp_listener(to.ipv4(0), tcp::Buffers::default());
+        let callers = from.tcp_callers(&listener, flows, tcp::Buffers::default());
+        let (report, busy) = cpu::busy_during(WARM_UP, self.duration, || tcp::run(&listener, callers, &bulk));
+        let report = report.map_err(|error| error.to_string())?;
+        let gbit_per_s = report.goodput_bits_per_sec() / 1e9;
+        Ok([gbit_per_s, busy / gbit_per_s, report.retransmit_share() * 100.0])
     }
 
     fn flood(&mut self) {

@@ -8,32 +8,44 @@ use serde_json::Value;
 
 use crate::node::Node;
 
-pub(crate) use netlink::{filters, is_delivered};
+pub(crate) use netlink::{filters, is_delivered, is_operational};
 
 /// Keys whose value changes by itself: traffic, time.
 const VOLATILE_KEYS: [&str; 4] = ["stats", "stats64", "valid_life_time", "preferred_life_time"];
 
-/// What a person could see of some namespaces: links with every setting, addresses, routes, qdiscs, classes and filters,
-/// read over netlink, and once more with `ip` and `tc` where those are installed. Counters are left out.
+/// What a person could see of some namespaces: links with every setting, addresses, routes, qdiscs, classes and filters, without
+/// their counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     lines: Vec<String>,
 }
 
 impl Snapshot {
-    /// Reads the state of `nodes`.
+    /// Reads the state of `nodes` over netlink.
     ///
     /// # Panics
     /// When a namespace cannot be read.
     #[track_caller]
     pub fn of(nodes: &[&Node]) -> Self {
-        let mut lines = Vec::new();
-        for node in nodes {
-            let mut add = |line: String| lines.push(format!("{}: {line}", node.name()));
-            netlink::state(node).into_iter().for_each(&mut add);
-            tools(node).into_iter().for_each(&mut add);
-        }
-        Self { lines }
+        Self::read(nodes, netlink::state)
+    }
+
+    /// Reads the state of `nodes` with `ip` and `tc`, as far as those are installed: a second pair of eyes, for whatever our own
+    /// dump does not ask.
+    ///
+    /// # Panics
+    /// When a program fails.
+    #[track_caller]
+    pub fn by_iproute2(nodes: &[&Node]) -> Self {
+        Self::read(nodes, tools)
+    }
+
+    #[track_caller]
+    fn read(nodes: &[&Node], state: fn(&Node) -> Vec<String>) -> Self {
+        let lines_of = |node: &&Node| {
+            state(node).into_iter().map(|line| format!("{}: {line}", node.name())).collect::<Vec<_>>()
+        };
+        Self { lines: nodes.iter().flat_map(lines_of).collect() }
     }
 
     /// Checks that `after` says the same.
@@ -54,7 +66,7 @@ impl Snapshot {
     }
 }
 
-/// The same state as iproute2 reads it: a second pair of eyes, for whatever our own dump does not ask.
+#[track_caller]
 fn tools(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
     for command in [

@@ -34,6 +34,12 @@ const RTA_CACHEINFO: u16 = 12;
 const TCA_STATS: u16 = 3;
 const TCA_XSTATS: u16 = 4;
 const TCA_STATS2: u16 = 7;
+// linux/pkt_cls.h and linux/tc_act/tc_mirred.h: actions, with their counters and times of last use.
+const TCA_OPTIONS: u16 = 2;
+const TCA_BPF_ACT: u16 = 1;
+const TCA_ACT_OPTIONS: u16 = 2;
+const TCA_ACT_STATS: u16 = 4;
+const TCA_MIRRED_TM: u16 = 1;
 
 // linux/pkt_sched.h: where filters hang.
 const TC_H_ROOT: u32 = 0xffff_ffff;
@@ -59,6 +65,20 @@ pub(super) fn state(node: &Node) -> Vec<String> {
         add(filters(node, link.ifindex), "filter", TCMSG_LEN, &counters);
     }
     lines
+}
+
+/// Says whether the kernel sees the link in state up: it notices the carrier some time after both ends are up.
+#[track_caller]
+pub(crate) fn is_operational(node: &Node, name: &str) -> bool {
+    const IFLA_IFNAME: u16 = 3;
+    const IFLA_OPERSTATE: u16 = 16;
+    // linux/if.h
+    const IF_OPER_UP: u8 = 6;
+    dump(node, libc::RTM_GETLINK, &[0; IFINFOMSG_LEN]).iter().any(|link| {
+        let Some((_, attributes)) = link.split::<IFINFOMSG_LEN>() else { return false };
+        attributes.find_kind(IFLA_IFNAME).is_some_and(|found| found.text() == name)
+            && attributes.find_kind(IFLA_OPERSTATE).and_then(|state| state.u8()) == Some(IF_OPER_UP)
+    })
 }
 
 /// Says whether the kernel delivers packets to `address`: it adds the route of an IPv6 address some time after the address.
@@ -115,11 +135,37 @@ fn describe(what: &str, reply: &Reply, fixed: usize, skipped: &[u16]) -> String 
     for attribute in Attributes::new(rest).filter(|attribute| !skipped.contains(&attribute.kind)) {
         let value = match attribute.kind {
             IFLA_AF_SPEC if what == "link" => families(attribute),
+            TCA_OPTIONS if what == "filter" => filter(attribute),
             _ => value(attribute.value),
         };
         let _infallible = write!(line, " {}={value}", attribute.kind);
     }
     line
+}
+
+/// Settings of a filter; those of a `bpf` one contain the actions with their counters.
+fn filter(options: Attribute<'_>) -> String {
+    let mut text = String::new();
+    for option in options.nested() {
+        if option.kind != TCA_BPF_ACT {
+            let _infallible = write!(text, "[{}={}]", option.kind, value(option.value));
+            continue;
+        }
+        for action in option.nested() {
+            for part in action.nested().filter(|part| part.kind != TCA_ACT_STATS) {
+                let shown = match part.kind {
+                    TCA_ACT_OPTIONS => part
+                        .nested()
+                        .filter(|setting| setting.kind != TCA_MIRRED_TM)
+                        .map(|setting| value(setting.value))
+                        .collect(),
+                    _ => value(part.value),
+                };
+                let _infallible = write!(text, "[action {} {}={shown}]", action.kind, part.kind);
+            }
+        }
+    }
+    text
 }
 
 /// Settings per address family; IPv6 mixes its counters among them.

@@ -51,16 +51,16 @@ fn replaces(context: &Context) {
     assert_eq!(world.show().attachments(), 1);
 }
 
-/// Packets pass every 0.5 ms while the shape changes between 20 and 30 ms: each one arrives, none before 20 ms.
+/// Packets pass every millisecond while the shape changes between 20 and 30 ms: each one arrives, none before 20 ms.
 fn under_traffic(context: &Context) {
     let world = World::new();
     world.baseline_ns();
     world.apply(context.engine(), &["--latency", "20ms"]);
     let (sender, receiver) = world.udp();
     let train = udp::Train {
-        count: 6000,
+        count: 4000,
         payload: 64,
-        interval: Duration::from_micros(500),
+        interval: Duration::from_millis(1),
         drain: Duration::from_secs(1),
     };
     progress::note("replacing the shape under a packet train");

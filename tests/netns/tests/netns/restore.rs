@@ -35,6 +35,7 @@ fn restores(context: &Context, prepare: fn(&World)) {
     let world = World::new();
     prepare(&world);
     let before = world.snapshot();
+    let before_by_iproute2 = world.snapshot_by_iproute2();
     for direction in ["egress", "ingress", "both"] {
         for shape in SHAPES {
             world.apply(context.engine(), &[shape, &["--direction", direction]].concat());
@@ -44,6 +45,7 @@ fn restores(context: &Context, prepare: fn(&World)) {
             world.expect_restored(&before, &objects);
         }
     }
+    before_by_iproute2.expect_same(&world.snapshot_by_iproute2());
 }
 
 /// The relay needs no qdisc of its own, so it works beside any. The other engines' root qdisc cannot, and they must say so
