@@ -9,10 +9,7 @@ fn shaper() -> Command {
 }
 
 fn run(args: &[&str]) -> Output {
-    shaper()
-        .args(args)
-        .output()
-        .expect("the binary under test starts")
+    shaper().args(args).output().expect("the binary under test starts")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -153,23 +150,14 @@ fn refused(args: &[&str], words: &[&str]) -> Result<(), String> {
 }
 
 fn check_table(rows: impl Iterator<Item = (Vec<&'static str>, &'static [&'static str])>) {
-    let failures: Vec<String> = rows
-        .filter_map(|(args, words)| refused(&args, words).err())
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "{} rows failed:\n{}",
-        failures.len(),
-        failures.join("\n\n")
-    );
+    let failures: Vec<String> = rows.filter_map(|(args, words)| refused(&args, words).err()).collect();
+    assert!(failures.is_empty(), "{} rows failed:\n{}", failures.len(), failures.join("\n\n"));
 }
 
 #[test]
 fn bad_shapes_are_refused_with_the_value_and_the_legal_forms() {
     check_table(
-        BAD_SHAPES
-            .iter()
-            .map(|&(args, words)| ([&["apply", "--ns", "inst-1"], args].concat(), words)),
+        BAD_SHAPES.iter().map(|&(args, words)| ([&["apply", "--ns", "inst-1"], args].concat(), words)),
     );
 }
 
@@ -183,10 +171,7 @@ fn a_long_value_is_not_repeated_in_full() {
     let long = "9".repeat(100_000);
     let stderr = text(&run(&["apply", "--self", "--latency", &format!("1{}", "x".repeat(1000))]).stderr);
     assert!(stderr.contains("xxx…`"), "{stderr}");
-    assert_eq!(
-        run(&["apply", "--self", "--latency", &long]).status.code(),
-        Some(2)
-    );
+    assert_eq!(run(&["apply", "--self", "--latency", &long]).status.code(), Some(2));
 }
 
 #[cfg(unix)]
@@ -194,17 +179,10 @@ fn a_long_value_is_not_repeated_in_full() {
 fn arguments_that_are_not_utf_8_are_refused() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    let output = shaper()
-        .args(["apply", "--self", "--latency"])
-        .arg(OsStr::from_bytes(b"5\xffms"))
-        .output()
-        .unwrap();
+    let output =
+        shaper().args(["apply", "--self", "--latency"]).arg(OsStr::from_bytes(b"5\xffms")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        text(&output.stderr).starts_with("shaper: invalid UTF-8"),
-        "{}",
-        text(&output.stderr)
-    );
+    assert!(text(&output.stderr).starts_with("shaper: invalid UTF-8"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -221,17 +199,10 @@ fn help_and_version_are_results() {
         let stdout = text(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert!(output.stderr.is_empty(), "{args:?}");
-        for word in [
-            "Examples:\n  shaper ",
-            "Exit codes:\n  0  done\n",
-            "Usage: shaper",
-        ] {
+        for word in ["Examples:\n  shaper ", "Exit codes:\n  0  done\n", "Usage: shaper"] {
             assert!(stdout.contains(word), "{args:?}: lacks {word:?}\n{stdout}");
         }
-        assert!(
-            !stdout.contains("relay  "),
-            "the relay command is not for people\n{stdout}"
-        );
+        assert!(!stdout.contains("relay  "), "the relay command is not for people\n{stdout}");
     }
     let version = text(&run(&["--version"]).stdout);
     assert_eq!(version, format!("shaper {}\n", env!("CARGO_PKG_VERSION")));

@@ -36,30 +36,16 @@ fn fq() {
         horizon_drop: Some(false),
     };
     check("fq", root(0x5a00, Kind::Fq(all)).message(Verb::Replace));
-    let drop = fq::Options {
-        pacing: Some(false),
-        horizon_drop: Some(true),
-        ..fq::Options::default()
-    };
+    let drop = fq::Options { pacing: Some(false), horizon_drop: Some(true), ..fq::Options::default() };
     check("fq_horizon_drop", root(0x5a00, Kind::Fq(drop)).message(Verb::Add));
 }
 
 #[test]
 fn htb() {
-    let options = htb::Qdisc {
-        default_class: 0x10,
-        rate2quantum: 100,
-        direct_qlen_packets: Some(1000),
-    };
+    let options = htb::Qdisc { default_class: 0x10, rate2quantum: 100, direct_qlen_packets: Some(1000) };
     check("htb", root(0x5a00, Kind::Htb(options)).message(Verb::Add));
-    check(
-        "htb_class_10mbit",
-        class(htb::Class::with_rate(10 * MBIT)).message(Verb::Add),
-    );
-    check(
-        "htb_class_100gbit",
-        class(htb::Class::with_rate(100_000 * MBIT)).message(Verb::Replace),
-    );
+    check("htb_class_10mbit", class(htb::Class::with_rate(10 * MBIT)).message(Verb::Add));
+    check("htb_class_100gbit", class(htb::Class::with_rate(100_000 * MBIT)).message(Verb::Replace));
     let burst = htb::Class {
         rate_bytes_per_sec: 154_320,
         ceil_bytes_per_sec: 20 * MBIT,
@@ -69,64 +55,30 @@ fn htb() {
         prio: 3,
     };
     check("htb_class_burst", class(burst).message(Verb::Change));
-    check(
-        "htb_class_del",
-        class(htb::Class::with_rate(1)).message(Verb::Del),
-    );
+    check("htb_class_del", class(htb::Class::with_rate(1)).message(Verb::Del));
 }
 
 #[test]
 fn netem() {
-    let delay = |ms| netem::Options {
-        delay_ns: ms * MS,
-        ..netem::Options::default()
-    };
-    let jitter = netem::Options {
-        jitter_ns: 10 * MS,
-        ..delay(100)
-    };
+    let delay = |ms| netem::Options { delay_ns: ms * MS, ..netem::Options::default() };
+    let jitter = netem::Options { jitter_ns: 10 * MS, ..delay(100) };
     let tiny = netem::Distribution {
         name: "tiny".into(),
         table: vec![-16384, -8192, -4096, -1, 1, 4096, 8192, 16384],
     };
-    let distribution = netem::Options {
-        distribution: Some(tiny),
-        ..jitter.clone()
-    };
+    let distribution = netem::Options { distribution: Some(tiny), ..jitter.clone() };
     let add = |options| root(0x1a, Kind::Netem(options)).message(Verb::Add);
     check("netem_delay", add(delay(20)));
     check("netem_jitter", add(jitter));
     check("netem_distribution", add(distribution.clone()));
-    check(
-        "netem_rate",
-        add(netem::Options {
-            rate_bytes_per_sec: Some(10 * MBIT),
-            ..delay(20)
-        }),
-    );
-    check(
-        "netem_rate_100gbit",
-        add(netem::Options {
-            rate_bytes_per_sec: Some(100_000 * MBIT),
-            ..delay(0)
-        }),
-    );
-    let all = netem::Options {
-        limit_packets: 77,
-        rate_bytes_per_sec: Some(100_000 * MBIT),
-        ..distribution
-    };
+    check("netem_rate", add(netem::Options { rate_bytes_per_sec: Some(10 * MBIT), ..delay(20) }));
+    check("netem_rate_100gbit", add(netem::Options { rate_bytes_per_sec: Some(100_000 * MBIT), ..delay(0) }));
+    let all = netem::Options { limit_packets: 77, rate_bytes_per_sec: Some(100_000 * MBIT), ..distribution };
     check("netem_all", root(0x1a, Kind::Netem(all)).message(Verb::Replace));
 
     let leaf = Qdisc {
         parent: Handle::new(0x5a00, 1),
-        ..root(
-            0x5a01,
-            Kind::Netem(netem::Options {
-                limit_packets: 4321,
-                ..delay(3)
-            }),
-        )
+        ..root(0x5a01, Kind::Netem(netem::Options { limit_packets: 4321, ..delay(3) }))
     };
     check("netem_leaf_limit", leaf.message(Verb::Change));
 }
@@ -135,14 +87,7 @@ fn netem() {
 fn qdiscs_without_options() {
     check("clsact", Qdisc::clsact(lo()).message(Verb::Add));
     check("clsact_del", Qdisc::clsact(lo()).message(Verb::Del));
-    check(
-        "noqueue",
-        Qdisc {
-            handle: Handle::NONE,
-            ..root(0, Kind::Noqueue)
-        }
-        .message(Verb::Replace),
-    );
+    check("noqueue", Qdisc { handle: Handle::NONE, ..root(0, Kind::Noqueue) }.message(Verb::Replace));
 }
 
 #[test]
@@ -163,10 +108,7 @@ fn filter() {
     let ingress = bpf::Filter {
         parent: Handle::INGRESS,
         name: "shaper_ingress:[*fsobj]".into(),
-        action: bpf::Action::Redirect(Mirred {
-            side: Side::Egress,
-            dev: lo(),
-        }),
+        action: bpf::Action::Redirect(Mirred { side: Side::Egress, dev: lo() }),
         ..egress
     };
     check("bpf_mirred", ingress.attach(Verb::Add, program.as_fd()));
@@ -174,52 +116,16 @@ fn filter() {
 
 #[test]
 fn link() {
-    let named = |name: &str| Settings {
-        name: Some(name.to_owned()),
-        ..Settings::default()
-    };
-    let sizes = Settings {
-        mtu: Some(1400),
-        txqlen: Some(500),
-        ..Settings::default()
-    };
-    check(
-        "link_add_ifb",
-        link::add(
-            "ifb",
-            &Settings {
-                name: Some("shi-2".into()),
-                ..sizes.clone()
-            },
-        ),
-    );
+    let named = |name: &str| Settings { name: Some(name.to_owned()), ..Settings::default() };
+    let sizes = Settings { mtu: Some(1400), txqlen: Some(500), ..Settings::default() };
+    check("link_add_ifb", link::add("ifb", &Settings { name: Some("shi-2".into()), ..sizes.clone() }));
     check("link_add_veth", link::add_veth(&named("v0"), &named("v1")));
-    check(
-        "link_set",
-        link::set(
-            &lo(),
-            &Settings {
-                gso_max_segs: Some(1),
-                up: Some(true),
-                ..sizes
-            },
-        ),
-    );
-    let mac = Settings {
-        mac: Some([2, 0, 0, 0, 0x5a, 1]),
-        up: Some(false),
-        ..Settings::default()
-    };
+    check("link_set", link::set(&lo(), &Settings { gso_max_segs: Some(1), up: Some(true), ..sizes }));
+    let mac = Settings { mac: Some([2, 0, 0, 0, 0x5a, 1]), up: Some(false), ..Settings::default() };
     check("link_set_address", link::set(&lo(), &mac));
-    let alias = Settings {
-        ifalias: Some("hello there".into()),
-        ..Settings::default()
-    };
+    let alias = Settings { ifalias: Some("hello there".into()), ..Settings::default() };
     check("link_set_alias", link::set(&lo(), &alias));
-    let mode = Settings {
-        addr_gen_mode: Some(AddrGenMode::None),
-        ..Settings::default()
-    };
+    let mode = Settings { addr_gen_mode: Some(AddrGenMode::None), ..Settings::default() };
     check("link_set_addrgenmode", link::set(&lo(), &mode));
     check("link_set_name", link::set(&lo(), &named("lo7")));
     check("link_del", link::delete(&lo()));
@@ -229,45 +135,21 @@ fn link() {
 fn address_and_route() {
     check("address_v4", address::add(&lo(), ip("10.0.0.1"), 24));
     check("address_v6", address::add(&lo(), ip("fd00::1"), 64));
-    check(
-        "route_default",
-        route::add(&route::Route {
-            to: None,
-            via: ip("10.0.0.2"),
-            dev: None,
-        }),
-    );
-    let v6 = route::Route {
-        to: Some((ip("fd01::"), 64)),
-        via: ip("fd00::2"),
-        dev: Some(lo()),
-    };
+    check("route_default", route::add(&route::Route { to: None, via: ip("10.0.0.2"), dev: None }));
+    let v6 = route::Route { to: Some((ip("fd01::"), 64)), via: ip("fd00::2"), dev: Some(lo()) };
     check("route_v6", route::add(&v6));
 }
 
 fn lo() -> Device {
-    Device {
-        ifindex: 1,
-        name: "lo".into(),
-    }
+    Device { ifindex: 1, name: "lo".into() }
 }
 
 fn root(major: u16, kind: Kind) -> Qdisc {
-    Qdisc {
-        dev: lo(),
-        parent: Handle::ROOT,
-        handle: Handle::qdisc(major),
-        kind,
-    }
+    Qdisc { dev: lo(), parent: Handle::ROOT, handle: Handle::qdisc(major), kind }
 }
 
 fn class(options: htb::Class) -> Class {
-    Class {
-        dev: lo(),
-        parent: Handle::qdisc(0x5a00),
-        classid: Handle::new(0x5a00, 1),
-        options,
-    }
+    Class { dev: lo(), parent: Handle::qdisc(0x5a00), classid: Handle::new(0x5a00, 1), options }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -279,11 +161,8 @@ fn ip(text: &str) -> IpAddr {
 fn check(fixture: &str, message: Message<'_>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/netlink/{fixture}.hex"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let command = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("# "))
-        .expect("a command comes first");
+    let command =
+        text.lines().next().and_then(|line| line.strip_prefix("# ")).expect("a command comes first");
     assert_eq!(message.command().replace(":[*fsobj]", ""), command);
 
     let request_and_ack = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
@@ -297,11 +176,7 @@ fn check(fixture: &str, message: Message<'_>) {
 /// Reads commented hex, in which `00*1024` stands for that many zeros.
 fn bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for word in text
-        .lines()
-        .filter_map(|line| line.split('#').next())
-        .flat_map(str::split_whitespace)
-    {
+    for word in text.lines().filter_map(|line| line.split('#').next()).flat_map(str::split_whitespace) {
         let (byte, count) = word.split_once('*').unwrap_or((word, "1"));
         let byte = u8::from_str_radix(byte, 16).expect("two hex digits");
         bytes.resize(bytes.len() + count.parse::<usize>().expect("a count"), byte);
@@ -311,9 +186,5 @@ fn bytes(text: &str) -> Vec<u8> {
 
 /// Prints four bytes a row, so that a failure shows where.
 fn rows(bytes: &[u8]) -> Vec<String> {
-    bytes
-        .chunks(4)
-        .enumerate()
-        .map(|(row, bytes)| format!("{:04x}: {bytes:02x?}", row * 4))
-        .collect()
+    bytes.chunks(4).enumerate().map(|(row, bytes)| format!("{:04x}: {bytes:02x?}", row * 4)).collect()
 }

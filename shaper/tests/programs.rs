@@ -168,9 +168,7 @@ fn neighbour_discovery_and_other_protocols_pass() {
 fn netem_picks_the_class_of_what_is_to_be_shaped() {
     let rule = Rule { latency_ns: 1_000, ..Rule::default() };
     let Some(bench) = Bench::new(program::NETEM, rule) else { return };
-    let priority = |run: TestRun| {
-        u32::from_ne_bytes(run.ctx[SK_BUFF_PRIORITY..][..4].try_into().unwrap())
-    };
+    let priority = |run: TestRun| u32::from_ne_bytes(run.ctx[SK_BUFF_PRIORITY..][..4].try_into().unwrap());
     assert_eq!(priority(bench.run(&udp(64))), 0x5a00_0001);
     assert_eq!(priority(bench.run(&frame(ETH_ARP, 0, 60))), 0x5a00_0000);
 }
@@ -183,7 +181,8 @@ fn an_expired_rule_passes_everything() {
         (program::NETEM, TC_ACT_OK),
         (program::DIVERT, 0),
     ] {
-        let Some(bench) = Bench::new(name, Rule { latency_ns: 1_000, expires_ns: 1, ..Rule::default() }) else {
+        let Some(bench) = Bench::new(name, Rule { latency_ns: 1_000, expires_ns: 1, ..Rule::default() })
+        else {
             return;
         };
         assert_eq!(bench.run(&udp(64)).verdict, passed, "{name}");
@@ -193,7 +192,9 @@ fn an_expired_rule_passes_everything() {
 
 #[test]
 fn nothing_is_steered_when_nobody_reads_the_tap() {
-    let Some(bench) = Bench::new(program::STEER, Rule { latency_ns: 1_000, ..Rule::default() }) else { return };
+    let Some(bench) = Bench::new(program::STEER, Rule { latency_ns: 1_000, ..Rule::default() }) else {
+        return;
+    };
     let link = bench.maps.link().unwrap();
     bench.maps.set_link(&Link { holder_ifindex: 0x7fff_fff0, ..link }).unwrap();
     assert_eq!(bench.run(&udp(64)).verdict, TC_ACT_OK, "the TAP is gone");
@@ -221,7 +222,11 @@ fn every_frame_length_and_header_gets_a_verdict() {
                 let mut bytes = vec![0xff; len];
                 bytes[12..14].copy_from_slice(&ethertype);
                 let Ok(run) = sys::prog_test_run(bench.program.as_fd(), &bytes, &[], 1) else { continue };
-                assert!(matches!(run.verdict, TC_ACT_OK | TC_ACT_REDIRECT | -1), "{name}, {len}: {}", run.verdict);
+                assert!(
+                    matches!(run.verdict, TC_ACT_OK | TC_ACT_REDIRECT | -1),
+                    "{name}, {len}: {}",
+                    run.verdict
+                );
             }
         }
     }

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use shaper_common::abi::{self, Counters, Link, Plain, RelayReport, Rule, RuleState};
 
 use super::object::Error;
@@ -24,7 +22,11 @@ pub struct Maps {
 impl Maps {
     /// The maps that a loaded program uses.
     pub fn of_program(id: u32) -> Result<Self, Error> {
-        Self::find(id).map_err(|source| Error::Map { operation: "find", name: format!("program {id}"), source })
+        Self::find(id).map_err(|source| Error::Map {
+            operation: "find",
+            name: format!("program {id}"),
+            source,
+        })
     }
 
     fn find(id: u32) -> io::Result<Self> {
@@ -60,9 +62,13 @@ impl Maps {
         let map = self.existing(name, "read")?;
         let mut value = MaybeUninit::<T>::zeroed();
         // SAFETY: as many bytes as `T` has, all zero before.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
-        let read = sys::map_lookup(map, &0u32.to_ne_bytes(), bytes)
-            .map_err(|source| Error::Map { operation: "read", name: name.to_owned(), source })?;
+        let bytes =
+            unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+        let read = sys::map_lookup(map, &0u32.to_ne_bytes(), bytes).map_err(|source| Error::Map {
+            operation: "read",
+            name: name.to_owned(),
+            source,
+        })?;
         // SAFETY: every bit pattern is a valid `Plain` value.
         Ok(read.map(|()| unsafe { value.assume_init() }))
     }
@@ -71,8 +77,11 @@ impl Maps {
         let map = self.existing(name, "write")?;
         // SAFETY: a `Plain` value has no padding, so all its bytes are initialised.
         let bytes = unsafe { std::slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<T>()) };
-        sys::map_update(map, &RULE.to_ne_bytes(), bytes)
-            .map_err(|source| Error::Map { operation: "write", name: name.to_owned(), source })
+        sys::map_update(map, &RULE.to_ne_bytes(), bytes).map_err(|source| Error::Map {
+            operation: "write",
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// What the programs know of the link.
@@ -127,28 +136,6 @@ impl Maps {
     /// Lays out the relay's report, before there is a relay.
     pub fn set_relay_report(&self, report: &RelayReport) -> Result<(), Error> {
         self.write(abi::map::RELAY, report)
-    }
-
-    /// Lets a running relay hold more; never less.
-    pub fn widen_relay(&self, frames: u64, bytes: u64) -> Result<(), Error> {
-        let name = abi::map::RELAY;
-        let error = |source| Error::Map { operation: "map", name: name.to_owned(), source };
-        let map = self.existing(name, "map")?;
-        let page = NonZeroUsize::new(size_of::<RelayReport>().next_multiple_of(4096)).unwrap_or(NonZeroUsize::MIN);
-        let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice; it is unmapped below and outlives no reference.
-        let mapping = unsafe { mmap(None, page, flags, MapFlags::MAP_SHARED, map, 0) };
-        let mapping = mapping.map_err(|errno| error(errno.into()))?;
-        let report = mapping.cast::<RelayReport>().as_ptr();
-        // SAFETY: aligned words inside the mapping, which the relay reads one by one.
-        for (max, wanted) in unsafe { [(&raw mut (*report).held_frames_max, frames), (&raw mut (*report).held_bytes_max, bytes)] } {
-            // SAFETY: as above; volatile, because the relay reads it through a mapping of its own.
-            let had = unsafe { max.read_volatile() };
-            // SAFETY: as above.
-            unsafe { max.write_volatile(had.max(wanted)) };
-        }
-        // SAFETY: the whole mapping, to which no reference is left.
-        unsafe { munmap(mapping, page.get()) }.map_err(|errno| error(errno.into()))
     }
 
     /// What happened to the packets, summed over the CPUs.

@@ -55,7 +55,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The program's maps are laid out by another version.
-    #[error("the programs on this link speak version {found} of the map layout, this binary speaks {expected}")]
+    #[error(
+        "the programs on this link speak version {found} of the map layout, this binary speaks {expected}"
+    )]
     AbiVersion {
         /// What the link's map says.
         found: u32,
@@ -97,7 +99,8 @@ impl Object {
     pub fn create_maps(&self) -> Result<Maps, Error> {
         let mut maps = Maps::default();
         for (name, map) in &self.object.maps {
-            let fd = create_map(name, map).map_err(|source| Error::CreateMap { name: name.clone(), source })?;
+            let fd =
+                create_map(name, map).map_err(|source| Error::CreateMap { name: name.clone(), source })?;
             maps.insert(name, fd);
         }
         Ok(maps)
@@ -148,8 +151,11 @@ impl Programs {
     pub fn load(&self, name: &str) -> Result<OwnedFd, Error> {
         let instructions = self.instructions(name).ok_or_else(|| Error::NoProgram(name.to_owned()))?;
         let license: &CString = &self.object.license;
-        sys::prog_load(name, license, instructions)
-            .map_err(|LoadError { source, log }| Error::LoadProgram { name: name.to_owned(), log, source })
+        sys::prog_load(name, license, instructions).map_err(|LoadError { source, log }| Error::LoadProgram {
+            name: name.to_owned(),
+            log,
+            source,
+        })
     }
 
     fn instructions(&self, name: &str) -> Option<&[bpf_insn]> {

@@ -146,20 +146,19 @@ pub fn prog_load(name: &str, license: &CStr, instructions: &[bpf_insn]) -> Resul
         }
         bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr)
     };
-    load(&mut []).or_else(|source| {
-        // A missing right needs no log.
+    load(&mut []).map_err(|source| {
+        // A missing right needs no log; for the rest, the verifier writes one only when asked, since it takes time.
         if source.raw_os_error() == Some(libc::EPERM) {
-            return Err(LoadError { source, log: String::new() });
+            return LoadError { source, log: String::new() };
         }
-        // The verifier writes its log only when asked, because the log slows the good case down.
         let mut log = vec![0; LOG_LEN];
-        let Err(source) = load(&mut log) else {
-            return Err(LoadError { source, log: String::new() });
-        };
+        if load(&mut log).is_ok() {
+            return LoadError { source, log: String::new() };
+        }
         let text = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
-        Err(LoadError { source, log: last.join(" | ") })
+        LoadError { source, log: last.join(" | ") }
     })
 }
 
@@ -233,10 +232,8 @@ pub fn prog_test_run(program: BorrowedFd<'_>, frame: &[u8], ctx: &[u8], repeat: 
         attr.test.ctx_size_out = ctx_out.len() as u32;
     }
     bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr)?;
-    // SAFETY: the command wrote these integers.
-    let (verdict, duration_ns, len) =
-        unsafe { (attr.test.retval as i32, attr.test.duration, attr.test.data_size_out) };
-    data.truncate(len as usize);
-    Ok(TestRun { verdict, duration_ns, data, ctx: ctx_out })
+    // SAFETY: the command wrote this member, whose fields are integers.
+    let test = unsafe { attr.test };
+    data.truncate(test.data_size_out as usize);
+    Ok(TestRun { verdict: test.retval as i32, duration_ns: test.duration, data, ctx: ctx_out })
 }
-

@@ -105,7 +105,10 @@ fn word(outcomes: &[Outcome]) -> &'static str {
 
 fn text(applied: &Applied<'_>) -> String {
     let Applied { namespace, link, direction, engine, outcome, shape, .. } = applied;
-    let mut text = format!("{outcome}: {direction} of `{link}` in `{namespace}`: {} (engine {engine})\n", describe(shape));
+    let mut text = format!(
+        "{outcome}: {direction} of `{link}` in `{namespace}`: {} (engine {engine})\n",
+        describe(shape)
+    );
     if let Some(limit) = applied.time_limit {
         text.push_str(&format!("for {limit}\n"));
     }

@@ -51,7 +51,10 @@ fn namespaces(args: &ClearArgs) -> Result<Vec<(String, Netns)>, Failure> {
         return Ok(vec![(target.to_string(), target.open().map_err(failure::netns)?)]);
     }
     // One that vanished since it was listed is clear.
-    Ok(netns::list().into_iter().filter_map(|found| Some((found.name.to_string(), found.open().ok()?))).collect())
+    Ok(netns::list()
+        .into_iter()
+        .filter_map(|found| Some((found.name.to_string(), found.open().ok()?)))
+        .collect())
 }
 
 fn clear(netns: Netns) -> Result<Vec<Cleared>, Failure> {

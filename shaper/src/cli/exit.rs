@@ -50,29 +50,19 @@ pub struct Failure {
 impl Failure {
     /// A failure with the exit code `code`, caused by `error` and its own causes.
     pub fn new(code: Code, error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            code,
-            error: error.into(),
-            hint: None,
-        }
+        Self { code, error: error.into(), hint: None }
     }
 
     /// Puts `what`, the operation that failed, before the chain of causes.
     #[must_use]
     pub fn context(self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
-        Self {
-            error: self.error.context(what),
-            ..self
-        }
+        Self { error: self.error.context(what), ..self }
     }
 
     /// Adds what the user can do about it; a hint given before is replaced.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// The exit code.
@@ -117,9 +107,8 @@ mod tests {
     #[test]
     fn shows_the_chain_and_then_the_hint() {
         let cause = std::io::Error::from_raw_os_error(libc::EPERM);
-        let failure = Failure::new(Code::Permission, cause)
-            .context("cannot enter `inst-1`")
-            .hint("run it as root");
+        let failure =
+            Failure::new(Code::Permission, cause).context("cannot enter `inst-1`").hint("run it as root");
         assert_eq!(
             failure.to_string(),
             "cannot enter `inst-1`: Operation not permitted (os error 1)\nhint: run it as root"

@@ -32,13 +32,18 @@ pub(super) fn probe(error: probe::Error) -> Failure {
 pub(super) fn netlink(error: netlink::Error) -> Failure {
     let errno = error.errno();
     let failure = Failure::new(code_of(errno), error);
-    if errno == Errno::EPERM { failure.hint("changing links and qdiscs takes CAP_NET_ADMIN: run as root") } else { failure }
+    if errno == Errno::EPERM {
+        failure.hint("changing links and qdiscs takes CAP_NET_ADMIN: run as root")
+    } else {
+        failure
+    }
 }
 
 fn bpf(error: bpf::object::Error) -> Failure {
     match error.errno().map(Errno::from_raw) {
-        Some(Errno::EPERM) => Failure::new(Code::Permission, error)
-            .hint("loading classifiers takes CAP_BPF and CAP_NET_ADMIN in the initial user namespace: run as root"),
+        Some(Errno::EPERM) => Failure::new(Code::Permission, error).hint(
+            "loading classifiers takes CAP_BPF and CAP_NET_ADMIN in the initial user namespace: run as root",
+        ),
         Some(Errno::EINVAL | Errno::EOPNOTSUPP) => Failure::new(Code::Unsupported, error).hint(DOCTOR),
         _ => Failure::new(Code::Failed, error),
     }
@@ -50,8 +55,9 @@ pub(super) fn engine(error: engine::Error) -> Failure {
         Error::Netlink(error) => netlink(error),
         Error::Bpf(error) => bpf(error),
         Error::Netns(error) => netns(error),
-        Error::ForeignRoot { .. } => Failure::new(Code::Failed, error)
-            .hint("--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`"),
+        Error::ForeignRoot { .. } => Failure::new(Code::Failed, error).hint(
+            "--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`",
+        ),
         Error::NotEthernet { .. } => {
             Failure::new(Code::Usage, error).hint("shape the link that carries the tunnel's packets instead")
         }

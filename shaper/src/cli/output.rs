@@ -26,10 +26,7 @@ struct Versioned<'a, T> {
 ///
 /// When stdout cannot be written to, other than by a reader that has gone away.
 pub fn print_json<T: Serialize>(body: &T) -> Result<(), Failure> {
-    let versioned = Versioned {
-        version: JSON_VERSION,
-        body,
-    };
+    let versioned = Versioned { version: JSON_VERSION, body };
     let json = serde_json::to_string_pretty(&versioned)
         .map_err(|e| Failure::new(Code::Failed, e).context("cannot print the result as JSON"))?;
     print(format_args!("{json}\n"))
@@ -74,10 +71,7 @@ pub(super) fn report_parse(error: &clap::Error) -> Code {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let text = text.split("\n\nFor more information").next().unwrap_or(text);
-    narrate(format_args!(
-        "shaper: {}\nhint: `--help` shows every flag, with examples",
-        text.trim_end()
-    ));
+    narrate(format_args!("shaper: {}\nhint: `--help` shows every flag, with examples", text.trim_end()));
     Code::Usage
 }
 
@@ -99,9 +93,7 @@ pub struct Table {
 impl Table {
     /// A table with these column headings and no rows.
     pub fn new<const N: usize>(headings: [&str; N]) -> Self {
-        Self {
-            rows: vec![headings.map(str::to_owned).to_vec()],
-        }
+        Self { rows: vec![headings.map(str::to_owned).to_vec()] }
     }
 
     /// Adds a row; cells beyond the headings are columns without one.
@@ -116,18 +108,11 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
         };
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         for row in &self.rows {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, &width)| format!("{cell:<width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())
@@ -141,9 +126,7 @@ mod tests {
     #[test]
     fn a_table_aligns_its_columns() {
         let mut table = Table::new(["LINK", "LATENCY", "NOTE"]);
-        table
-            .row([&"eth0", &100, &"µs"])
-            .row([&"a-long-name", &"5ms", &""]);
+        table.row([&"eth0", &100, &"µs"]).row([&"a-long-name", &"5ms", &""]);
         let expected = "\
 LINK         LATENCY  NOTE
 eth0         100      µs
@@ -158,20 +141,15 @@ a-long-name  5ms
         struct Body {
             links: Vec<u32>,
         }
-        let json = serde_json::to_string(&Versioned {
-            version: JSON_VERSION,
-            body: &Body { links: vec![1] },
-        })
-        .unwrap();
+        let json =
+            serde_json::to_string(&Versioned { version: JSON_VERSION, body: &Body { links: vec![1] } })
+                .unwrap();
         assert_eq!(json, r#"{"version":1,"links":[1]}"#);
     }
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
         assert!(written(Err(ErrorKind::BrokenPipe.into())).is_ok());
-        assert_eq!(
-            written(Err(ErrorKind::StorageFull.into())).unwrap_err().code(),
-            Code::Failed
-        );
+        assert_eq!(written(Err(ErrorKind::StorageFull.into())).unwrap_err().code(), Code::Failed);
     }
 }

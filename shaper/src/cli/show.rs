@@ -79,7 +79,13 @@ fn text(body: &Body) -> String {
     let mut text = String::new();
     for Row { namespace, report, why } in &body.attachments {
         // Writing to a string cannot fail.
-        let _ = write!(text, "{} of `{}` in `{namespace}`: {}", report.direction, report.link, state(&report.state));
+        let _ = write!(
+            text,
+            "{} of `{}` in `{namespace}`: {}",
+            report.direction,
+            report.link,
+            state(&report.state)
+        );
         if let Some(left) = report.time_left.filter(|left| !left.is_zero()) {
             let _ = write!(text, " for {} more", crate::units::Delay::from_ms(left.as_ns() / 1_000_000));
         }
@@ -105,14 +111,17 @@ fn state(state: &State) -> String {
     match state {
         State::Shaping => "shaping".to_owned(),
         State::Expired => "time is over, packets pass".to_owned(),
-        State::RelayGone => "the relay does not run, packets pass unshaped; `apply` starts it again".to_owned(),
+        State::RelayGone => {
+            "the relay does not run, packets pass unshaped; `apply` starts it again".to_owned()
+        }
         State::Incomplete => "incomplete, packets pass unshaped; `apply` or `clear` mends it".to_owned(),
         State::Unreadable(why) => format!("unreadable: {why}"),
     }
 }
 
 fn packets(counted: &Counted) -> String {
-    let mut text = format!("{} shaped of {} ({} bytes)", counted.shaped_packets, counted.packets, counted.bytes);
+    let mut text =
+        format!("{} shaped of {} ({} bytes)", counted.shaped_packets, counted.packets, counted.bytes);
     let mut add = |count: u64, what: &str| {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
@@ -129,7 +138,8 @@ fn packets(counted: &Counted) -> String {
 }
 
 fn held(holder: &Holder) -> String {
-    let mut text = format!("{}: {} packets, {} bytes now", holder.kind, holder.held_frames, holder.held_bytes);
+    let mut text =
+        format!("{}: {} packets, {} bytes now", holder.kind, holder.held_frames, holder.held_bytes);
     if let Some(pid) = holder.pid {
         text.push_str(&format!(", pid {pid}"));
     }

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use shaper_common::abi::{self, Direction, Engine, Link as Record, program, undo};
 
 use crate::attachment::{self, CLASS, FILTER_HANDLE, PREF, ROOT, Survey};
-use crate::bpf::object::Programs;
 use crate::bpf::Object;
+use crate::bpf::object::Programs;
 use crate::netlink::Message;
 use crate::netlink::link::{self, AddrGenMode, Device, Settings};
 use crate::plan::{gso, rule};
@@ -82,7 +82,11 @@ pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error>
 /// What [`Session`] notes for a map write.
 pub(super) fn describe(request: &Request) -> String {
     let parts = serde_json::to_string(&request.shape).unwrap_or_default();
-    format!("{} of `{}` {parts}", crate::shape::Named::name(crate::shape::Direction::from(request.direction)), request.link.name)
+    format!(
+        "{} of `{}` {parts}",
+        crate::shape::Named::name(crate::shape::Direction::from(request.direction)),
+        request.link.name
+    )
 }
 
 fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> {
@@ -125,7 +129,8 @@ fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Recor
         record.undo |= undo::HOLDER;
     }
     if *engine == Engine::Relay && link.is_loopback() {
-        record.undo |= loopback::wanted(session, link)? | clear::undo_of_others(survey, link.ifindex, loopback::UNDO);
+        record.undo |=
+            loopback::wanted(session, link)? | clear::undo_of_others(survey, link.ifindex, loopback::UNDO);
     }
     Ok(record)
 }
@@ -158,18 +163,11 @@ fn filter(dev: &Device, direction: Direction, name: &str, action: Action) -> Fil
 
 /// The hook on the link: with the clsact qdisc, where there is none, in one batch, so that a killed command cannot leave
 /// a clsact of which nobody knows whose it is.
-fn attach(
-    session: &mut Session,
-    survey: &Survey,
-    hook: &Filter,
-    programs: &Programs,
-) -> Result<(), Error> {
+fn attach(session: &mut Session, survey: &Survey, hook: &Filter, programs: &Programs) -> Result<(), Error> {
     let program = programs.load(&hook.name)?;
     let mut messages = Vec::new();
-    let has_clsact = survey
-        .qdiscs
-        .iter()
-        .any(|qdisc| qdisc.ifindex == hook.dev.ifindex && qdisc.parent == Handle::CLSACT);
+    let has_clsact =
+        survey.qdiscs.iter().any(|qdisc| qdisc.ifindex == hook.dev.ifindex && qdisc.parent == Handle::CLSACT);
     if !has_clsact {
         messages.push(Qdisc::clsact(hook.dev.clone()).message(Verb::Add));
     }

@@ -21,7 +21,8 @@ pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -
     match engine {
         Engine::Edt => root_is("fq"),
         Engine::Netem => {
-            root_is("htb") && queue_device(survey, found).is_some_and(|dev| survey.leaf(dev.ifindex).is_some())
+            root_is("htb")
+                && queue_device(survey, found).is_some_and(|dev| survey.leaf(dev.ifindex).is_some())
         }
         // A relay that is gone is started again, with the maps and the filter that are there.
         Engine::Relay => true,

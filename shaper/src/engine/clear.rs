@@ -31,7 +31,8 @@ pub fn clear(session: &mut Session) -> Result<Vec<Cleared>, Error> {
     let mut cleared = Vec::new();
     let mut failed = None;
     for (index, found) in survey.attachments.iter().enumerate() {
-        let is_last = survey.attachments[index + 1..].iter().all(|other| other.link.ifindex != found.link.ifindex);
+        let is_last =
+            survey.attachments[index + 1..].iter().all(|other| other.link.ifindex != found.link.ifindex);
         match take_off(session, &survey, found, is_last) {
             Ok(()) => cleared.push(Cleared { link: found.link.name.clone(), direction: found.direction }),
             Err(error) => failed = failed.or(Some(error)),
@@ -47,7 +48,8 @@ pub fn clear(session: &mut Session) -> Result<Vec<Cleared>, Error> {
 
 /// Clears one direction of a link.
 pub(super) fn attachment(session: &mut Session, survey: &Survey, found: &Attachment) -> Result<(), Error> {
-    let is_only = survey.attachments.iter().filter(|other| other.link.ifindex == found.link.ifindex).count() == 1;
+    let is_only =
+        survey.attachments.iter().filter(|other| other.link.ifindex == found.link.ifindex).count() == 1;
     take_off(session, survey, found, is_only)
 }
 
@@ -110,7 +112,10 @@ pub(super) fn undo_of_others(survey: &Survey, ifindex: u32, bits: u32) -> u32 {
 
 fn our_root(survey: &Survey, found: &Attachment) -> Option<Message<'static>> {
     // A record of another version cannot tell; then the handle does.
-    let recorded = found.record.as_ref().map_or(found.direction == Direction::Egress, |record| record.undo & undo::ROOT_QDISC != 0);
+    let recorded = found
+        .record
+        .as_ref()
+        .map_or(found.direction == Direction::Egress, |record| record.undo & undo::ROOT_QDISC != 0);
     let root = survey.root(found.link.ifindex)?;
     // The kernel checks that the kind is the one there.
     let kind = match root.kind.as_str() {

@@ -96,7 +96,9 @@ pub enum Error {
         engine: Engine,
     },
     /// The link's packets have no Ethernet header, which classifiers and relay count on.
-    #[error("link `{link}` is not an Ethernet link: it carries bare IP packets, and shaper shapes Ethernet links only")]
+    #[error(
+        "link `{link}` is not an Ethernet link: it carries bare IP packets, and shaper shapes Ethernet links only"
+    )]
     NotEthernet {
         /// The link.
         link: String,
@@ -162,13 +164,19 @@ pub fn apply(session: &mut Session, requests: &[Request]) -> Result<Vec<Outcome>
     Ok(outcomes)
 }
 
-fn take_back(session: &mut Session, before: &Survey, request: &Request, outcome: Outcome) -> Result<(), Error> {
+fn take_back(
+    session: &mut Session,
+    before: &Survey,
+    request: &Request,
+    outcome: Outcome,
+) -> Result<(), Error> {
     match outcome {
         Outcome::Added => undo(session, request),
         Outcome::Unchanged | Outcome::Restarted => Ok(()),
         Outcome::Changed => {
             let found = before.attachment_of(request.link.ifindex, request.direction);
-            let Some((found, Ok(maps), Ok(record))) = found.map(|found| (found, &found.maps, &found.record)) else {
+            let Some((found, Ok(maps), Ok(record))) = found.map(|found| (found, &found.maps, &found.record))
+            else {
                 return undo(session, request);
             };
             let Some((rule, shape, engine)) =

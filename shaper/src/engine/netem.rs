@@ -53,8 +53,10 @@ fn leaf(dev: &Device, options: netem::Options) -> Qdisc {
 
 /// A change keeps what it does not name, so rate and distribution are always named.
 fn options(shape: &Shape, seed: u64, limit_packets: u32) -> netem::Options {
-    let distribution = (!shape.jitter().is_zero())
-        .then(|| netem::Distribution { name: shape.distribution().name().to_owned(), table: table(shape.distribution()) });
+    let distribution = (!shape.jitter().is_zero()).then(|| netem::Distribution {
+        name: shape.distribution().name().to_owned(),
+        table: table(shape.distribution()),
+    });
     netem::Options {
         limit_packets,
         delay_ns: shape.latency().as_ns(),

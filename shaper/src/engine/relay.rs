@@ -22,7 +22,7 @@ use shaper_common::abi::{self, Direction, Link as Record, RelayReport, program};
 
 use crate::attachment::{self, Attachment, FILTER_HANDLE, PREF};
 use crate::bpf::object::Programs;
-use crate::bpf::{Maps, Object};
+use crate::bpf::{self, Maps, Object};
 use crate::netlink::link::{self, AddrGenMode, Device, Settings};
 use crate::plan::limits;
 use crate::relay::{packet, tap};
@@ -98,7 +98,12 @@ pub(super) fn restart(
 
 /// Gives the relay the room that a new shape needs; never less, for the packets that it holds.
 pub(super) fn widen(maps: &Maps, shape: &Shape) -> Result<(), Error> {
-    Ok(maps.widen_relay(u64::from(limits::packets(shape)), limits::bytes(shape))?)
+    let name = abi::map::RELAY;
+    let error = |source| bpf::object::Error::Map { operation: "map", name: name.to_owned(), source };
+    let map = maps.fd(name).ok_or_else(|| error(io::ErrorKind::NotFound.into()))?;
+    crate::relay::widen(map, u64::from(limits::packets(shape)), limits::bytes(shape))
+        .map_err(|errno| error(errno.into()))?;
+    Ok(())
 }
 
 /// The TAP carries no address and no queue of its own, and nothing reaches it but what was steered there.
@@ -116,8 +121,7 @@ fn set_up_tap(
         name: name.to_owned(),
         action: Action::Direct,
     };
-    let noqueue =
-        Qdisc { dev: dev.clone(), parent: Handle::ROOT, handle: Handle::NONE, kind: Kind::Noqueue };
+    let noqueue = Qdisc { dev: dev.clone(), parent: Handle::ROOT, handle: Handle::NONE, kind: Kind::Noqueue };
     let settings = Settings {
         mtu: Some(TAP_MTU),
         txqlen: Some(TAP_QUEUE_FRAMES),
@@ -153,8 +157,7 @@ fn spawn(
     maps: &Maps,
 ) -> Result<(), Error> {
     let failed = |reason: String| Error::StartRelay { reason };
-    let report =
-        maps.fd(abi::map::RELAY).ok_or_else(|| failed("its report map is missing".to_owned()))?;
+    let report = maps.fd(abi::map::RELAY).ok_or_else(|| failed("its report map is missing".to_owned()))?;
     let (ready, tell) = nix::unistd::pipe().map_err(|errno| failed(errno.desc().to_owned()))?;
     close_on_exec(ready.as_fd(), true).map_err(|error| failed(error.to_string()))?;
 

@@ -25,15 +25,8 @@ impl Address {
         let (header, attributes) = reply.split::<IFADDRMSG_LEN>()?;
         let [_, prefix_len, _, _, i0, i1, i2, i3] = *header;
         // On a point-to-point link IFA_ADDRESS is the other end; IPv6 has IFA_LOCAL only there.
-        let local = attributes
-            .find_kind(IFA_LOCAL)
-            .or_else(|| attributes.find_kind(IFA_ADDRESS))?
-            .ip()?;
-        Some(Self {
-            ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
-            local,
-            prefix_len,
-        })
+        let local = attributes.find_kind(IFA_LOCAL).or_else(|| attributes.find_kind(IFA_ADDRESS))?.ip()?;
+        Some(Self { ifindex: u32::from_ne_bytes([i0, i1, i2, i3]), local, prefix_len })
     }
 }
 
@@ -62,20 +55,12 @@ pub fn add(device: &Device, local: IpAddr, prefix_len: u8) -> Message<'static> {
     header[1] = prefix_len;
     header[2] = if local.is_ipv6() { IFA_F_NODAD } else { 0 };
     header[4..8].copy_from_slice(&device.ifindex.to_ne_bytes());
-    message
-        .body_mut()
-        .raw(&header)
-        .attr_ip(IFA_LOCAL, local)
-        .attr_ip(IFA_ADDRESS, local);
+    message.body_mut().raw(&header).attr_ip(IFA_LOCAL, local).attr_ip(IFA_ADDRESS, local);
     message
 }
 
 /// Returns `AF_INET` or `AF_INET6`.
 pub(super) fn family(address: IpAddr) -> u8 {
-    let family = if address.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    };
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     u8::try_from(family).expect("2 or 10")
 }

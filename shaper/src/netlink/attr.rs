@@ -128,11 +128,7 @@ impl<'a> Attribute<'a> {
 
     /// Reads the value as text up to its NUL.
     pub fn text(&self) -> String {
-        let end = self
-            .value
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(self.value.len());
+        let end = self.value.iter().position(|byte| *byte == 0).unwrap_or(self.value.len());
         String::from_utf8_lossy(&self.value[..end]).into_owned()
     }
 

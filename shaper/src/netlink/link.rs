@@ -57,10 +57,7 @@ pub struct Link {
 impl Link {
     /// Returns number and name.
     pub fn device(&self) -> Device {
-        Device {
-            ifindex: self.ifindex,
-            name: self.name.clone(),
-        }
+        Device { ifindex: self.ifindex, name: self.name.clone() }
     }
 
     /// Says whether the link is set up.
@@ -94,10 +91,7 @@ impl Link {
             match attribute.kind {
                 IFLA_IFNAME => link.name = attribute.text(),
                 IFLA_LINKINFO => {
-                    link.kind = attribute
-                        .nested()
-                        .find_kind(IFLA_INFO_KIND)
-                        .map(|kind| kind.text())
+                    link.kind = attribute.nested().find_kind(IFLA_INFO_KIND).map(|kind| kind.text())
                 }
                 IFLA_IFALIAS => link.ifalias = Some(attribute.text()),
                 IFLA_MTU => link.mtu = attribute.u32().unwrap_or_default(),
@@ -162,11 +156,9 @@ impl Settings<'_> {
         if let Some(mac) = self.mac {
             out.attr(IFLA_ADDRESS, &mac);
         }
-        for (kind, value) in [
-            (IFLA_MTU, self.mtu),
-            (IFLA_TXQLEN, self.txqlen),
-            (IFLA_GSO_MAX_SEGS, self.gso_max_segs),
-        ] {
+        for (kind, value) in
+            [(IFLA_MTU, self.mtu), (IFLA_TXQLEN, self.txqlen), (IFLA_GSO_MAX_SEGS, self.gso_max_segs)]
+        {
             if let Some(value) = value {
                 out.attr_u32(kind, value);
             }
@@ -198,10 +190,7 @@ impl Settings<'_> {
             push("netns", format!("/proc/self/fd/{}", netns.as_raw_fd()));
         }
         if let Some([a, b, c, d, e, f]) = self.mac {
-            push(
-                "address",
-                format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
-            );
+            push("address", format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
         }
         if let Some(mtu) = self.mtu {
             push("mtu", mtu.to_string());
@@ -245,11 +234,7 @@ pub fn dump(socket: &mut Socket) -> Result<Vec<Link>, Error> {
 ///
 /// [`Error::Refused`] with `ENODEV` when there is none.
 pub fn by_name(socket: &mut Socket, name: &str) -> Result<Link, Error> {
-    let mut message = query(
-        &format!("find link `{name}`"),
-        &format!("ip -d link show dev {name}"),
-        0,
-    );
+    let mut message = query(&format!("find link `{name}`"), &format!("ip -d link show dev {name}"), 0);
     message.body_mut().attr_str(IFLA_IFNAME, name);
     one(socket, message)
 }
@@ -267,18 +252,12 @@ pub fn by_index(socket: &mut Socket, ifindex: u32) -> Result<Link, Error> {
 fn one(socket: &mut Socket, message: Message<'_>) -> Result<Link, Error> {
     let operation = message.operation().to_owned();
     let reply = socket.get(message)?;
-    Link::parse(&reply).ok_or(Error::Receive {
-        operation,
-        errno: nix::errno::Errno::ENODATA,
-    })
+    Link::parse(&reply).ok_or(Error::Receive { operation, errno: nix::errno::Errno::ENODATA })
 }
 
 fn query(operation: &str, command: &str, ifindex: u32) -> Message<'static> {
     let mut message = Message::new(libc::RTM_GETLINK, 0, operation, command);
-    message
-        .body_mut()
-        .raw(&ifinfomsg(ifindex, 0, 0))
-        .attr_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    message.body_mut().raw(&ifinfomsg(ifindex, 0, 0)).attr_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
     message
 }
 
@@ -306,11 +285,7 @@ pub fn add_veth<'fd>(settings: &Settings<'fd>, peer: &Settings<'fd>) -> Message<
         libc::RTM_NEWLINK,
         libc::NLM_F_CREATE | libc::NLM_F_EXCL,
         format!("add veth `{name}` with peer `{peer_name}`"),
-        format!(
-            "ip link add {name}{} type veth peer name {peer_name}{}",
-            settings.words(),
-            peer.words()
-        ),
+        format!("ip link add {name}{} type veth peer name {peer_name}{}", settings.words(), peer.words()),
     );
     settings.write(0, message.body_mut());
     message.body_mut().nest(IFLA_LINKINFO, |info| {
@@ -334,10 +309,7 @@ pub fn set<'fd>(device: &Device, settings: &Settings<'fd>) -> Message<'fd> {
 /// Such a message cannot rename: [`Settings::name`] is ignored.
 pub fn set_by_name<'fd>(name: &str, settings: &Settings<'fd>) -> Message<'fd> {
     let mut message = change(name, settings);
-    let settings = Settings {
-        name: Some(name.to_owned()),
-        ..settings.clone()
-    };
+    let settings = Settings { name: Some(name.to_owned()), ..settings.clone() };
     settings.write(0, message.body_mut());
     message
 }

@@ -24,11 +24,7 @@ pub fn add(route: &Route) -> Message<'static> {
         Some((address, len)) => (format!("{address}/{len}"), len),
         None => ("default".to_owned(), 0),
     };
-    let dev = route
-        .dev
-        .as_ref()
-        .map(|dev| format!(" dev {dev}"))
-        .unwrap_or_default();
+    let dev = route.dev.as_ref().map(|dev| format!(" dev {dev}")).unwrap_or_default();
     let text = format!("{prefix} via {}{dev}", route.via);
     let mut message = Message::new(
         libc::RTM_NEWROUTE,

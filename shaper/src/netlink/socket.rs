@@ -47,9 +47,7 @@ impl Socket {
     ///
     /// Extended acks need 4.12 and strict checking 4.20; both are used where they exist.
     pub fn open() -> Result<Self, Error> {
-        let open = |error: io::Error| Error::Open {
-            errno: errno_of(&error),
-        };
+        let open = |error: io::Error| Error::Open { errno: errno_of(&error) };
         let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(open)?;
         inner.bind_auto().map_err(open)?;
         inner.connect(&SocketAddr::new(0, 0)).map_err(open)?;
@@ -64,11 +62,7 @@ impl Socket {
         if setsockopt(&inner, sockopt::SndBufForce, &QUEUE_BYTES).is_err() {
             let _ = setsockopt(&inner, sockopt::SndBuf, &QUEUE_BYTES);
         }
-        Ok(Self {
-            inner,
-            sequence: 0,
-            buffer: vec![0; BUFFER_LEN],
-        })
+        Ok(Self { inner, sequence: 0, buffer: vec![0; BUFFER_LEN] })
     }
 
     /// Sends one message and waits until the kernel has done it.
@@ -134,18 +128,12 @@ impl Socket {
                 }
                 match frame.verdict() {
                     None => {
-                        return Ok(Reply {
-                            kind: frame.kind,
-                            body: frame.body,
-                        });
+                        return Ok(Reply { kind: frame.kind, body: frame.body });
                     }
                     Some(Err(refusal)) => return Err(refusal.into_error(&message, 0)),
                     Some(Ok(())) => {
                         let operation = message.operation().to_owned();
-                        return Err(Error::Receive {
-                            operation,
-                            errno: Errno::ENODATA,
-                        });
+                        return Err(Error::Receive { operation, errno: Errno::ENODATA });
                     }
                 }
             }
@@ -164,9 +152,7 @@ impl Socket {
                 return Ok(replies);
             }
         }
-        Err(Error::Unstable {
-            operation: message.operation().to_owned(),
-        })
+        Err(Error::Unstable { operation: message.operation().to_owned() })
     }
 
     /// Reads a dump to its end; `None` when it was inconsistent.
@@ -181,10 +167,7 @@ impl Socket {
                 }
                 interrupted |= frame.flags & NLM_F_DUMP_INTR != 0;
                 match frame.verdict() {
-                    None => replies.push(Reply {
-                        kind: frame.kind,
-                        body: frame.body,
-                    }),
+                    None => replies.push(Reply { kind: frame.kind, body: frame.body }),
                     Some(Ok(())) => return Ok((!interrupted).then_some(replies)),
                     Some(Err(refusal)) => return Err(refusal.into_error(message, 0)),
                 }
@@ -203,19 +186,13 @@ impl Socket {
     fn send(&self, bytes: &[u8], message: &Message<'_>) -> Result<(), Error> {
         match retry(|| self.inner.send(bytes, 0)) {
             Ok(_) => Ok(()),
-            Err(errno) => Err(Error::Send {
-                operation: message.operation().to_owned(),
-                errno,
-            }),
+            Err(errno) => Err(Error::Send { operation: message.operation().to_owned(), errno }),
         }
     }
 
     /// Reads one datagram, however large it is.
     fn receive(&mut self, message: &Message<'_>) -> Result<Vec<Frame>, Error> {
-        let failed = |errno| Error::Receive {
-            operation: message.operation().to_owned(),
-            errno,
-        };
+        let failed = |errno| Error::Receive { operation: message.operation().to_owned(), errno };
         let inner = &self.inner;
         let buffer = &mut self.buffer;
         let waiting =
@@ -260,10 +237,7 @@ impl Frame {
         match i32::from_ne_bytes(*code) {
             code if code < 0 => {
                 let errno = Errno::from_raw(code.saturating_neg());
-                Some(Err(Refusal {
-                    errno,
-                    ext_ack: self.ext_ack(rest),
-                }))
+                Some(Err(Refusal { errno, ext_ack: self.ext_ack(rest) }))
             }
             _ => Some(Ok(())),
         }
@@ -293,12 +267,7 @@ struct Refusal {
 impl Refusal {
     fn into_error(self, message: &Message<'_>, index: usize) -> Error {
         let Refusal { errno, ext_ack } = self;
-        Error::Refused {
-            operation: message.operation().to_owned(),
-            errno,
-            ext_ack,
-            index,
-        }
+        Error::Refused { operation: message.operation().to_owned(), errno, ext_ack, index }
     }
 }
 

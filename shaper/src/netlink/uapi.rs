@@ -151,10 +151,8 @@ mod tests {
             } else if line.starts_with('}') {
                 next = None;
             } else if let Some(counter) = &mut next {
-                for item in line
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|item| !item.is_empty() && !item.starts_with('#'))
+                for item in
+                    line.split(',').map(str::trim).filter(|item| !item.is_empty() && !item.starts_with('#'))
                 {
                     let (name, value) = item.split_once('=').unwrap_or((item, ""));
                     if let Some(value) = number(value.trim()).or_else(|| numbers.get(value.trim()).copied()) {
@@ -173,8 +171,7 @@ mod tests {
         if let Some((one, shift)) = text.split_once("<<") {
             return Some(number(one)? << number(shift)?);
         }
-        text.strip_prefix("0x")
-            .map_or_else(|| text.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok())
+        text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok())
     }
 
     fn without_comments(text: &str) -> String {

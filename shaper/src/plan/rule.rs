@@ -34,9 +34,10 @@ pub fn queue_bytes(shape: &Shape) -> u32 {
 #[must_use]
 pub fn to_shape(rule: &Rule, link: &Link) -> Option<Shape> {
     let given = |ns: u64| (ns != 0).then_some(Delay::from_ns(ns));
-    let distribution = [Distribution::Uniform, Distribution::Normal, Distribution::Pareto, Distribution::ParetoNormal]
-        .into_iter()
-        .find(|distribution| *distribution as u32 == rule.distribution)?;
+    let distribution =
+        [Distribution::Uniform, Distribution::Normal, Distribution::Pareto, Distribution::ParetoNormal]
+            .into_iter()
+            .find(|distribution| *distribution as u32 == rule.distribution)?;
     let bandwidth = (rule.rate_bytes_per_sec != 0).then(|| Rate::from_bytes_per_sec(rule.rate_bytes_per_sec));
     let queue = bandwidth.map(|_| match link.queue_bytes {
         0 => Queue::Time(Delay::from_ns(rule.queue_ns)),

@@ -31,6 +31,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use shaper_common::abi::Direction;
 
+pub use report::widen;
 pub use tether::Tether;
 
 use pump::{Outlet, Parts, Pump};

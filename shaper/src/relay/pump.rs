@@ -23,7 +23,7 @@ const LOOK_NS: u64 = 1_000_000_000;
 const READ_BATCH: usize = 64;
 /// Time after which a frame that the link had no room for is tried again.
 const RETRY_NS: u64 = 100_000;
-/// Longest time a frame is tried: the relay stands in for the link's queue this long, and a link without carrier gets no backlog.
+/// Longest time a link may refuse all frames: the relay stands in for the link's queue this long, and a link without carrier gets no backlog.
 const RETRY_MAX_NS: u64 = 20_000_000;
 
 /// Where due frames go.
@@ -75,6 +75,8 @@ pub(super) struct Pump {
     due_sent: usize,
     held_bytes: u64,
     retry_at_ns: u64,
+    /// Since when the link has refused every frame.
+    refused_since_ns: Option<u64>,
     beat_at_ns: u64,
     look_at_ns: u64,
     /// Departure times no longer count: everything held is due.
@@ -111,6 +113,7 @@ impl Pump {
             due_sent: 0,
             held_bytes: 0,
             retry_at_ns: 0,
+            refused_since_ns: None,
             beat_at_ns: 0,
             look_at_ns: now_ns() + LOOK_NS,
             flushing: false,
@@ -252,8 +255,11 @@ impl Pump {
                 break;
             }
             match self.send_batch() {
-                Ok(()) => sent = Sent::Some,
-                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) if !self.is_overdue(now_ns) => {
+                Ok(()) => {
+                    self.refused_since_ns = None;
+                    sent = Sent::Some;
+                }
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) if !self.is_hopeless(now_ns) => {
                     self.retry_at_ns = now_ns + RETRY_NS;
                     break;
                 }
@@ -264,15 +270,16 @@ impl Pump {
                 }
             }
         }
-        if sent == Sent::Some {
-            self.report_held();
-        }
         sent
     }
 
-    /// Says whether the next frame has been tried long enough.
-    fn is_overdue(&self, now_ns: u64) -> bool {
-        self.due[self.due_sent].departure_ns.saturating_add(RETRY_MAX_NS) < now_ns
+    /// Says of the next frame, just refused, whether there is no point in trying it again.
+    ///
+    /// The frame's own lateness does not do: a relay that was itself late would not try once more.
+    fn is_hopeless(&mut self, now_ns: u64) -> bool {
+        let since_ns = *self.refused_since_ns.get_or_insert(now_ns);
+        let departure_ns = self.due[self.due_sent].departure_ns;
+        since_ns.max(departure_ns).saturating_add(RETRY_MAX_NS) < now_ns
     }
 
     /// Sends what it can of `due` in one call (into the TAP: one call each); the error is that of the first frame not sent.
@@ -320,6 +327,7 @@ impl Pump {
             self.arena.free(held.span);
         }
         self.due_sent += count;
+        self.report_held();
     }
 
     fn held_frames(&self) -> u64 {

@@ -85,6 +85,18 @@ impl Report {
     }
 }
 
+/// Lets a relay that runs hold more frames and bytes; never less, for those that it holds.
+///
+/// # Errors
+///
+/// When the report's map cannot be mapped.
+pub fn widen(map: BorrowedFd<'_>, held_frames_max: u64, held_bytes_max: u64) -> Result<(), Errno> {
+    let report = SharedWords::map(map, WORDS)?;
+    report.words()[word!(held_frames_max)].fetch_max(held_frames_max, Ordering::Relaxed);
+    report.words()[word!(held_bytes_max)].fetch_max(held_bytes_max, Ordering::Relaxed);
+    Ok(())
+}
+
 /// The bucket of [`RelayReport::late`] that counts `late_ns`.
 fn bucket(late_ns: u64) -> usize {
     ((u64::BITS - late_ns.leading_zeros()) as usize).min(LATE_BUCKETS - 1)

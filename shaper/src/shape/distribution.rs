@@ -37,8 +37,6 @@ pub(super) mod name {
         deserializer: D,
     ) -> Result<Option<Distribution>, D::Error> {
         let word = Option::<Cow<'de, str>>::deserialize(deserializer)?;
-        word.map(|word| Named::from_name(&word))
-            .transpose()
-            .map_err(de::Error::custom)
+        word.map(|word| Named::from_name(&word)).transpose().map_err(de::Error::custom)
     }
 }

@@ -106,9 +106,7 @@ impl Shape {
         match (parts.jitter, parts.latency) {
             (None, _) => {
                 if let Some(distribution) = parts.distribution {
-                    return Err(Error::DistributionWithoutJitter {
-                        distribution: distribution.name(),
-                    });
+                    return Err(Error::DistributionWithoutJitter { distribution: distribution.name() });
                 }
             }
             (Some(jitter), None) => return Err(Error::JitterWithoutLatency { jitter }),
@@ -123,24 +121,11 @@ impl Shape {
             (None, None) => None,
         };
         if latency.is_zero() && bottleneck.is_none() {
-            return Err(if parts.latency.is_some() {
-                Error::OnlyZero
-            } else {
-                Error::Nothing
-            });
+            return Err(if parts.latency.is_some() { Error::OnlyZero } else { Error::Nothing });
         }
-        let distribution = if jitter.is_zero() {
-            Distribution::default()
-        } else {
-            parts.distribution.unwrap_or_default()
-        };
-        Ok(Self {
-            latency,
-            jitter,
-            distribution,
-            bottleneck,
-            seed: parts.seed,
-        })
+        let distribution =
+            if jitter.is_zero() { Distribution::default() } else { parts.distribution.unwrap_or_default() };
+        Ok(Self { latency, jitter, distribution, bottleneck, seed: parts.seed })
     }
 
     /// Propagation delay, one way; zero for none.
@@ -189,10 +174,7 @@ impl Shape {
     /// The same shape with `seed` as its seed.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
-        Self {
-            seed: Some(seed),
-            ..self
-        }
+        Self { seed: Some(seed), ..self }
     }
 }
 
@@ -219,17 +201,9 @@ impl Bottleneck {
             return Err(Error::QueueTooLong { queue, bandwidth });
         }
         if queue_time < time_for(PACKET) {
-            return Err(Error::QueueTooShort {
-                queue,
-                bandwidth,
-                least,
-            });
+            return Err(Error::QueueTooShort { queue, bandwidth, least });
         }
-        Ok(Self {
-            bandwidth,
-            queue,
-            queue_time,
-        })
+        Ok(Self { bandwidth, queue, queue_time })
     }
 }
 

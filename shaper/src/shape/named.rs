@@ -16,17 +16,11 @@ pub trait Named: Copy + Sized + 'static {
     ///
     /// When `word` names none; the error lists those there are.
     fn from_name(word: &str) -> Result<Self, UnknownName> {
-        let found = Self::ALL
-            .iter()
-            .find(|value| value.name().eq_ignore_ascii_case(word));
+        let found = Self::ALL.iter().find(|value| value.name().eq_ignore_ascii_case(word));
         found.copied().ok_or_else(|| UnknownName {
             word: word.to_owned(),
             what: Self::WHAT,
-            names: Self::ALL
-                .iter()
-                .map(|value| format!("`{}`", value.name()))
-                .collect::<Vec<_>>()
-                .join(", "),
+            names: Self::ALL.iter().map(|value| format!("`{}`", value.name())).collect::<Vec<_>>().join(", "),
         })
     }
 }

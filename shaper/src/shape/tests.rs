@@ -26,37 +26,16 @@ fn refuses_parts_that_do_not_fit_together() {
         ("seed=4", "nothing to apply"),
         ("latency=0ms", "a latency of zero is none"),
         ("latency=0ms jitter=0ms", "a latency of zero is none"),
-        (
-            "latency=3600.000000001s",
-            "latency 3600.000000001s is out of range: give at most 3600s",
-        ),
+        ("latency=3600.000000001s", "latency 3600.000000001s is out of range: give at most 3600s"),
         ("jitter=5ms", "a latency of at least 5ms"),
         ("jitter=5ms bandwidth=1mbit", "a latency of at least 5ms"),
-        (
-            "latency=10ms jitter=20ms",
-            "jitter 20ms is more than the latency 10ms",
-        ),
-        (
-            "latency=10ms jitter=20ms distribution=normal",
-            "jitter 20ms is more than the latency 10ms",
-        ),
-        (
-            "latency=0ms jitter=1ns bandwidth=1mbit",
-            "jitter 1ns is more than the latency 0ns",
-        ),
-        (
-            "latency=10ms distribution=pareto",
-            "distribution `pareto` has nothing to spread",
-        ),
+        ("latency=10ms jitter=20ms", "jitter 20ms is more than the latency 10ms"),
+        ("latency=10ms jitter=20ms distribution=normal", "jitter 20ms is more than the latency 10ms"),
+        ("latency=0ms jitter=1ns bandwidth=1mbit", "jitter 1ns is more than the latency 0ns"),
+        ("latency=10ms distribution=pareto", "distribution `pareto` has nothing to spread"),
         ("latency=10ms queue=100ms", "queue 100ms has no bottleneck"),
-        (
-            "bandwidth=7992bit",
-            "bandwidth 7992bit is out of range: give from 8Kbit to 100Gbit",
-        ),
-        (
-            "bandwidth=100.000001gbit",
-            "bandwidth 100000001Kbit is out of range",
-        ),
+        ("bandwidth=7992bit", "bandwidth 7992bit is out of range: give from 8Kbit to 100Gbit"),
+        ("bandwidth=100.000001gbit", "bandwidth 100000001Kbit is out of range"),
         ("bandwidth=0mbit", "bandwidth 0bit is out of range"),
         (
             "bandwidth=1mbit queue=1513b",
@@ -64,10 +43,7 @@ fn refuses_parts_that_do_not_fit_together() {
         ),
         ("bandwidth=1mbit queue=12ms", "give at least 12.112ms"),
         ("bandwidth=1mbit queue=2h", "queue 7200s at 1Mbit is out of range"),
-        (
-            "bandwidth=10gbit queue=1025mb",
-            "out of range: give one of at most 1Gb",
-        ),
+        ("bandwidth=10gbit queue=1025mb", "out of range: give one of at most 1Gb"),
         ("bandwidth=8kbit queue=4mb", "sent in 3600s"),
     ] {
         let error = Shape::new(parts(text)).expect_err(text).to_string();
@@ -103,10 +79,7 @@ fn a_queue_is_100_ms_or_ten_packets_unless_asked() {
     ] {
         let shape = Shape::new(parts(text)).expect(text);
         assert_eq!(shape.queue().unwrap().to_string(), queue, "{text}");
-        let asked: f64 = time
-            .trim_end_matches(|c: char| c.is_alphabetic())
-            .parse()
-            .unwrap();
+        let asked: f64 = time.trim_end_matches(|c: char| c.is_alphabetic()).parse().unwrap();
         let scale = if time.ends_with("ms") { 1e6 } else { 1e9 };
         let off = shape.queue_time().unwrap().as_ns() as f64 - asked * scale;
         assert!(off.abs() <= 1_000.0, "{text}: {:?}", shape.queue_time());
@@ -118,19 +91,14 @@ fn a_queue_is_100_ms_or_ten_packets_unless_asked() {
 fn shapes_that_do_the_same_are_equal() {
     let check = |a: &str, b: &str| assert_eq!(Shape::new(parts(a)), Shape::new(parts(b)), "{a} | {b}");
     check("latency=10ms", "latency=10ms jitter=0ms distribution=normal");
-    check(
-        "latency=10ms jitter=1ms",
-        "latency=10000us jitter=1ms distribution=uniform",
-    );
+    check("latency=10ms jitter=1ms", "latency=10000us jitter=1ms distribution=uniform");
     check("latency=0ms bandwidth=10mbit", "bandwidth=1.25MB/s queue=100ms");
 }
 
 #[test]
 fn json_is_the_parts_and_is_checked() {
-    let shape = Shape::new(parts(
-        "latency=100ms jitter=10ms distribution=normal bandwidth=10mbit seed=7",
-    ))
-    .unwrap();
+    let shape =
+        Shape::new(parts("latency=100ms jitter=10ms distribution=normal bandwidth=10mbit seed=7")).unwrap();
     let json = r#"{"latency":"100ms","jitter":"10ms","distribution":"normal","bandwidth":"10Mbit","queue":"100ms","seed":7}"#;
     assert_eq!(serde_json::to_string(&shape).unwrap(), json);
     assert_eq!(serde_json::from_str::<Shape>(json).unwrap(), shape);
@@ -154,14 +122,8 @@ fn names_are_read_in_either_case_and_listed_when_unknown() {
     assert_eq!("Both".parse(), Ok(Direction::Both));
     assert_eq!(Direction::Both.each().len(), 2);
     let error = "fq".parse::<EngineChoice>().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "`fq` is not an engine: write one of `auto`, `edt`, `netem`, `relay`"
-    );
-    assert_eq!(
-        serde_json::from_str::<EngineChoice>("\"edt\"").unwrap(),
-        EngineChoice::Edt
-    );
+    assert_eq!(error, "`fq` is not an engine: write one of `auto`, `edt`, `netem`, `relay`");
+    assert_eq!(serde_json::from_str::<EngineChoice>("\"edt\"").unwrap(), EngineChoice::Edt);
 }
 
 fn any_parts() -> impl Strategy<Value = Parts> {
@@ -172,22 +134,16 @@ fn any_parts() -> impl Strategy<Value = Parts> {
     ];
     let distribution = prop::option::of(prop::sample::select(Distribution::ALL));
     let bandwidth = prop::option::of((0..13_000_000_000u64).prop_map(Rate::from_bytes_per_sec));
-    (
-        delay(),
-        delay(),
-        distribution,
-        bandwidth,
-        prop::option::of(queue),
-        any::<Option<u64>>(),
-    )
-        .prop_map(|(latency, jitter, distribution, bandwidth, queue, seed)| Parts {
+    (delay(), delay(), distribution, bandwidth, prop::option::of(queue), any::<Option<u64>>()).prop_map(
+        |(latency, jitter, distribution, bandwidth, queue, seed)| Parts {
             latency,
             jitter,
             distribution,
             bandwidth,
             queue,
             seed,
-        })
+        },
+    )
 }
 
 proptest! {

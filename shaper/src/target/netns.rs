@@ -61,11 +61,7 @@ pub enum Error {
 }
 
 fn hint(known: &[String]) -> String {
-    if known.is_empty() {
-        String::new()
-    } else {
-        format!("; there are: {}", known.join(", "))
-    }
+    if known.is_empty() { String::new() } else { format!("; there are: {}", known.join(", ")) }
 }
 
 impl Error {
@@ -78,10 +74,7 @@ impl Error {
     }
 
     fn io(operation: impl Into<String>, error: &io::Error) -> Self {
-        Self::new(
-            operation,
-            Errno::from_raw(error.raw_os_error().unwrap_or_default()),
-        )
+        Self::new(operation, Errno::from_raw(error.raw_os_error().unwrap_or_default()))
     }
 }
 
@@ -118,10 +111,7 @@ impl Netns {
                 Ok(netns) => return Ok(netns),
             }
         }
-        Err(Error::NotFound {
-            asked: format!("network namespace `{name}`"),
-            known: list::names(),
-        })
+        Err(Error::NotFound { asked: format!("network namespace `{name}`"), known: list::names() })
     }
 
     /// Opens a namespace file, as `/proc/PID/ns/net` or a container runtime's.
@@ -130,10 +120,7 @@ impl Netns {
     ///
     /// [`Error::NotFound`], [`Error::NotANamespace`], [`Error::Permission`].
     pub fn open_path(path: &Path) -> Result<Self, Error> {
-        let absent = || Error::NotFound {
-            asked: format!("file `{}`", path.display()),
-            known: Vec::new(),
-        };
+        let absent = || Error::NotFound { asked: format!("file `{}`", path.display()), known: Vec::new() };
         open(path, path.display().to_string()).map_err(|opening| opening.or(absent))
     }
 
@@ -143,10 +130,7 @@ impl Netns {
     ///
     /// [`Error::NotFound`]; [`Error::Permission`] for another user's process without CAP_SYS_PTRACE.
     pub fn open_pid(pid: u32) -> Result<Self, Error> {
-        let absent = || Error::NotFound {
-            asked: format!("process {pid}"),
-            known: Vec::new(),
-        };
+        let absent = || Error::NotFound { asked: format!("process {pid}"), known: Vec::new() };
         let path = format!("/proc/{pid}/ns/net");
         open(Path::new(&path), format!("process {pid}")).map_err(|opening| opening.or(absent))
     }
@@ -157,10 +141,7 @@ impl Netns {
     ///
     /// [`Error::NotFound`] when `/proc` is not mounted.
     pub fn current() -> Result<Self, Error> {
-        let absent = || Error::NotFound {
-            asked: format!("file `{CURRENT}`"),
-            known: Vec::new(),
-        };
+        let absent = || Error::NotFound { asked: format!("file `{CURRENT}`"), known: Vec::new() };
         open(Path::new(CURRENT), "self".to_owned()).map_err(|opening| opening.or(absent))
     }
 
@@ -265,30 +246,18 @@ impl Opening {
 
 fn open(path: &Path, name: String) -> Result<Netns, Opening> {
     // Non-blocking, because a path that is a FIFO would wait for its writer for ever.
-    let opened = std::fs::File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path);
+    let opened = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Opening::Absent,
         _ => Opening::Failed(Error::io(format!("open `{}`", path.display()), &error)),
     })?;
     let fd = OwnedFd::from(file);
     if !is_net(fd.as_fd()) {
-        return Err(Opening::Failed(Error::NotANamespace {
-            path: path.to_owned(),
-        }));
+        return Err(Opening::Failed(Error::NotANamespace { path: path.to_owned() }));
     }
     let stat = nix::sys::stat::fstat(&fd)
         .map_err(|errno| Opening::Failed(Error::new(format!("stat `{}`", path.display()), errno)))?;
-    Ok(Netns {
-        fd,
-        name,
-        id: Id {
-            dev: stat.st_dev,
-            ino: stat.st_ino,
-        },
-    })
+    Ok(Netns { fd, name, id: Id { dev: stat.st_dev, ino: stat.st_ino } })
 }
 
 /// Runs `work` on a thread that is not used again, so that its change of namespace touches no one.

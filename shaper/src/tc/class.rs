@@ -29,12 +29,7 @@ pub struct Class {
 impl Class {
     /// Returns the message that does `verb`.
     pub fn message(&self, verb: Verb) -> Message<'static> {
-        let Self {
-            dev,
-            parent,
-            classid,
-            options,
-        } = self;
+        let Self { dev, parent, classid, options } = self;
         let (kind, flags) = match verb {
             Verb::Add => (libc::RTM_NEWTCLASS, libc::NLM_F_CREATE | libc::NLM_F_EXCL),
             Verb::Change => (libc::RTM_NEWTCLASS, 0),
@@ -42,29 +37,19 @@ impl Class {
             Verb::Del => (libc::RTM_DELTCLASS, 0),
         };
         let operation = verb.sentence(&format!("htb class {classid}"), &dev.name);
-        let mut message = Message::new(
-            kind,
-            flags,
-            format!("{operation} (parent {parent})"),
-            self.command(verb),
-        );
+        let mut message =
+            Message::new(kind, flags, format!("{operation} (parent {parent})"), self.command(verb));
         let body = message.body_mut();
         body.raw(&tcmsg(dev.ifindex, classid.to_u32(), *parent, 0));
         if verb != Verb::Del {
-            body.attr_str(TCA_KIND, "htb")
-                .nest(TCA_OPTIONS, |out| options.write(out));
+            body.attr_str(TCA_KIND, "htb").nest(TCA_OPTIONS, |out| options.write(out));
         }
         message
     }
 
     /// Returns the command that does `verb`.
     pub fn command(&self, verb: Verb) -> String {
-        let Self {
-            dev,
-            parent,
-            classid,
-            options,
-        } = self;
+        let Self { dev, parent, classid, options } = self;
         let place = format!("tc class {verb} dev {dev} parent {parent} classid {classid}");
         match verb {
             Verb::Add | Verb::Change | Verb::Replace => format!("{place} htb{}", options.words()),

@@ -2,31 +2,20 @@
 
 /// Prints a time: `20ms`, `1500us`.
 pub(super) fn time(time_ns: u64) -> String {
-    exact(
-        time_ns,
-        &[(1_000_000_000, "s"), (1_000_000, "ms"), (1000, "us")],
-        "ns",
-    )
+    exact(time_ns, &[(1_000_000_000, "s"), (1_000_000, "ms"), (1000, "us")], "ns")
 }
 
 /// Prints a rate in bits per second: `10mbit`.
 pub(super) fn rate(rate_bytes_per_sec: u64) -> String {
     let bits_per_sec = u128::from(rate_bytes_per_sec) * 8;
     match u64::try_from(bits_per_sec) {
-        Ok(bits) => exact(
-            bits,
-            &[(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1000, "kbit")],
-            "bit",
-        ),
+        Ok(bits) => exact(bits, &[(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1000, "kbit")], "bit"),
         Err(_) => format!("{bits_per_sec}bit"),
     }
 }
 
 fn exact(value: u64, units: &[(u64, &str)], base: &str) -> String {
-    match units
-        .iter()
-        .find(|(factor, _)| value != 0 && value.is_multiple_of(*factor))
-    {
+    match units.iter().find(|(factor, _)| value != 0 && value.is_multiple_of(*factor)) {
         Some((factor, unit)) => format!("{}{unit}", value / factor),
         None => format!("{value}{base}"),
     }

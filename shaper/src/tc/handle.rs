@@ -105,9 +105,7 @@ impl FromStr for Handle {
         text.split_once(':')
             .filter(|_| text != ":")
             .and_then(|(major, minor)| Some(Self::new(number(major)?, number(minor)?)))
-            .ok_or_else(|| ParseHandleError {
-                text: text.to_owned(),
-            })
+            .ok_or_else(|| ParseHandleError { text: text.to_owned() })
     }
 }
 

@@ -10,10 +10,7 @@ const TCMSG_LEN: usize = 20;
 /// Writes `struct tcmsg`.
 pub(super) fn tcmsg(ifindex: u32, handle: u32, parent: Handle, info: u32) -> [u8; TCMSG_LEN] {
     let mut header = [0; TCMSG_LEN];
-    for (index, word) in [0, ifindex, handle, parent.to_u32(), info]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, word) in [0, ifindex, handle, parent.to_u32(), info].into_iter().enumerate() {
         header[index * 4..index * 4 + 4].copy_from_slice(&word.to_ne_bytes());
     }
     header
@@ -38,12 +35,7 @@ pub struct Observed {
 
 impl Observed {
     pub(super) fn parse(reply: &Reply) -> Option<Self> {
-        let Tcmsg {
-            ifindex,
-            handle,
-            parent,
-            ..
-        } = Tcmsg::parse(reply)?;
+        let Tcmsg { ifindex, handle, parent, .. } = Tcmsg::parse(reply)?;
         let (_, attributes) = reply.split::<TCMSG_LEN>()?;
         let mut observed = Self {
             ifindex,
@@ -80,11 +72,6 @@ impl Tcmsg {
             let bytes = header[index * 4..].first_chunk().copied().unwrap_or_default();
             u32::from_ne_bytes(bytes)
         };
-        Some(Self {
-            ifindex: word(1),
-            handle: word(2),
-            parent: Handle::from_u32(word(3)),
-            info: word(4),
-        })
+        Some(Self { ifindex: word(1), handle: word(2), parent: Handle::from_u32(word(3)), info: word(4) })
     }
 }

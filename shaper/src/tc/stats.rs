@@ -55,12 +55,7 @@ impl Stats {
 /// Reads the 32-bit word at `index`, zero past the end.
 fn word(attribute: &Attribute<'_>, index: usize) -> u32 {
     let value = attribute.value.get(index * 4..).unwrap_or_default();
-    Attribute {
-        kind: attribute.kind,
-        value,
-    }
-    .u32()
-    .unwrap_or_default()
+    Attribute { kind: attribute.kind, value }.u32().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -74,10 +69,7 @@ mod tests {
         writer
             .attr(TCA_STATS_BASIC, &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0])
             .attr_u64(TCA_STATS_PKT64, (1 << 32) + 9)
-            .attr(
-                TCA_STATS_QUEUE,
-                &[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0],
-            )
+            .attr(TCA_STATS_QUEUE, &[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0])
             .attr_u32(77, 1);
         let stats = Stats::parse(Attributes::new(writer.as_bytes()));
         let expected = Stats {

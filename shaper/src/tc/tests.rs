@@ -21,11 +21,7 @@ fn world(test: &str) -> Option<(Socket, Device)> {
         Err(error) => panic!("{error}"),
     };
     let mut socket = netns.run(Socket::open).expect("just made").expect("a socket");
-    let settings = Settings {
-        name: Some("shi-1".into()),
-        up: Some(true),
-        ..Settings::default()
-    };
+    let settings = Settings { name: Some("shi-1".into()), up: Some(true), ..Settings::default() };
     match socket.request(link::add("ifb", &settings)) {
         Ok(()) => {}
         Err(error) if error.errno() == Errno::EOPNOTSUPP => {
@@ -40,12 +36,7 @@ fn world(test: &str) -> Option<(Socket, Device)> {
 
 /// Puts a qdisc on the device's root and reads it back; `None`, with the kernel's words on stdout, where it has none such.
 fn observed(socket: &mut Socket, dev: &Device, kind: Kind) -> Option<Observed> {
-    let qdisc = Qdisc {
-        dev: dev.clone(),
-        parent: Handle::ROOT,
-        handle: Handle::qdisc(0x5a00),
-        kind,
-    };
+    let qdisc = Qdisc { dev: dev.clone(), parent: Handle::ROOT, handle: Handle::qdisc(0x5a00), kind };
     match socket.request(qdisc.message(Verb::Replace)) {
         Ok(()) => {}
         Err(error) if error.errno() == Errno::ENOENT => {
@@ -62,14 +53,8 @@ fn observed(socket: &mut Socket, dev: &Device, kind: Kind) -> Option<Observed> {
         Err(error) => panic!("{error}"),
     }
     let dump = qdisc::dump(socket).expect("a dump");
-    let observed = dump
-        .into_iter()
-        .find(|observed| observed.ifindex == dev.ifindex)
-        .expect("just added");
-    assert_eq!(
-        (observed.handle, observed.parent),
-        (Handle::qdisc(0x5a00), Handle::ROOT)
-    );
+    let observed = dump.into_iter().find(|observed| observed.ifindex == dev.ifindex).expect("just added");
+    assert_eq!((observed.handle, observed.parent), (Handle::qdisc(0x5a00), Handle::ROOT));
     assert_eq!(observed.kind, qdisc.kind.name());
     Some(observed)
 }
@@ -96,10 +81,7 @@ fn fq_comes_back_as_sent() {
         return;
     };
     assert_eq!(fq::Options::parse(&observed.options), options);
-    assert!(
-        observed.stats.app.len() >= 80,
-        "the kernel tells fq's own counters"
-    );
+    assert!(observed.stats.app.len() >= 80, "the kernel tells fq's own counters");
     assert_eq!(fq::Stats::parse(&observed.stats.app).flows_plimit, 0);
 }
 
@@ -113,10 +95,7 @@ fn netem_comes_back_as_sent() {
         limit_packets: 4321,
         delay_ns: 300_000_000_007,
         jitter_ns: 1_500_001,
-        distribution: Some(netem::Distribution {
-            name: "uniform".into(),
-            table,
-        }),
+        distribution: Some(netem::Distribution { name: "uniform".into(), table }),
         rate_bytes_per_sec: Some(12_500_000_000),
         seed: Some(0x5a5a_0000_0001),
     };
@@ -127,14 +106,8 @@ fn netem_comes_back_as_sent() {
     // Kernels before 6.6 have no seed.
     assert!(parsed.seed.is_none() || parsed.seed == options.seed);
     assert_eq!(
-        netem::Options {
-            seed: options.seed,
-            ..parsed
-        },
-        netem::Options {
-            distribution: None,
-            ..options
-        }
+        netem::Options { seed: options.seed, ..parsed },
+        netem::Options { distribution: None, ..options }
     );
 }
 
@@ -143,10 +116,7 @@ fn htb_classes_come_back_as_sent() {
     let Some((mut socket, dev)) = world("htb_classes_come_back_as_sent") else {
         return;
     };
-    let qdisc = htb::Qdisc {
-        default_class: 1,
-        ..htb::Qdisc::default()
-    };
+    let qdisc = htb::Qdisc { default_class: 1, ..htb::Qdisc::default() };
     let Some(_) = observed(&mut socket, &dev, Kind::Htb(qdisc)) else {
         return;
     };
@@ -155,18 +125,11 @@ fn htb_classes_come_back_as_sent() {
         dev: dev.clone(),
         parent,
         classid: Handle::new(0x5a00, minor),
-        options: htb::Class {
-            quantum_bytes: Some(1514),
-            ..htb::Class::with_rate(rate)
-        },
+        options: htb::Class { quantum_bytes: Some(1514), ..htb::Class::with_rate(rate) },
     };
-    let messages = (1..=300)
-        .map(|minor| class(minor, u64::from(minor) << 30).message(Verb::Add))
-        .collect();
+    let messages = (1..=300).map(|minor| class(minor, u64::from(minor) << 30).message(Verb::Add)).collect();
     socket.batch(messages).expect("600 KB of classes at once");
-    socket
-        .request(class(300, 1_250_000).message(Verb::Change))
-        .expect("a class that is there");
+    socket.request(class(300, 1_250_000).message(Verb::Change)).expect("a class that is there");
     let rates: Vec<_> = class::dump(&mut socket, &dev)
         .expect("a dump")
         .iter()
@@ -178,19 +141,11 @@ fn htb_classes_come_back_as_sent() {
         .collect();
     assert_eq!(rates.len(), 300);
     for (minor, rate) in rates {
-        let expected = if minor == 300 {
-            1_250_000
-        } else {
-            u64::from(minor) << 30
-        };
+        let expected = if minor == 300 { 1_250_000 } else { u64::from(minor) << 30 };
         assert_eq!(rate, expected, "class {minor}");
     }
-    socket
-        .request(class(300, 1).message(Verb::Del))
-        .expect("a class that is there");
-    let error = socket
-        .request(class(300, 1).message(Verb::Del))
-        .expect_err("it is gone");
+    socket.request(class(300, 1).message(Verb::Del)).expect("a class that is there");
+    let error = socket.request(class(300, 1).message(Verb::Del)).expect_err("it is gone");
     assert_eq!(
         error.to_string(),
         "cannot delete htb class 5a00:12c from `shi-1` (parent 5a00:): ENOENT: No such file or directory"
@@ -211,19 +166,8 @@ fn deleting_spares_a_qdisc_of_another_kind() {
         handle: Handle::qdisc(0x5a00),
         kind: Kind::Netem(netem::Options::default()),
     };
-    let error = socket
-        .request(other.message(Verb::Del))
-        .expect_err("it is an htb");
-    assert!(
-        matches!(
-            error,
-            Error::Refused {
-                errno: Errno::EINVAL,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = socket.request(other.message(Verb::Del)).expect_err("it is an htb");
+    assert!(matches!(error, Error::Refused { errno: Errno::EINVAL, .. }), "{error}");
 }
 
 #[test]
@@ -231,10 +175,7 @@ fn clsact_has_no_filters_at_first() {
     let Some((mut socket, dev)) = world("clsact_has_no_filters_at_first") else {
         return;
     };
-    assert_eq!(
-        filter::dump(&mut socket, &dev, Handle::EGRESS).expect("a dump"),
-        []
-    );
+    assert_eq!(filter::dump(&mut socket, &dev, Handle::EGRESS).expect("a dump"), []);
     let clsact = Qdisc::clsact(dev.clone());
     match socket.request(clsact.message(Verb::Add)) {
         Ok(()) => {}
@@ -242,18 +183,10 @@ fn clsact_has_no_filters_at_first() {
         Err(error) => panic!("{error}"),
     }
     let dump = qdisc::dump(&mut socket).expect("a dump");
-    let observed = dump
-        .iter()
-        .find(|observed| observed.kind == "clsact")
-        .expect("just added");
+    let observed = dump.iter().find(|observed| observed.kind == "clsact").expect("just added");
     assert_eq!((observed.ifindex, observed.parent), (dev.ifindex, Handle::CLSACT));
-    assert_eq!(
-        filter::dump(&mut socket, &dev, Handle::INGRESS).expect("a dump"),
-        []
-    );
-    let error = socket
-        .request(clsact.message(Verb::Add))
-        .expect_err("there is one");
+    assert_eq!(filter::dump(&mut socket, &dev, Handle::INGRESS).expect("a dump"), []);
+    let error = socket.request(clsact.message(Verb::Add)).expect_err("there is one");
     assert_eq!(error.errno(), Errno::EEXIST);
     socket.request(clsact.message(Verb::Del)).expect("there is one");
 }

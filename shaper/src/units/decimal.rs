@@ -26,46 +26,23 @@ impl<'a> Decimal<'a> {
             return Err(Error::Empty { quantity });
         }
         let numeral = |c: char| c.is_ascii_digit() || c == '.';
-        if value
-            .strip_prefix('-')
-            .is_some_and(|rest| rest.starts_with(numeral))
-        {
-            return Err(Error::Negative {
-                value: quote(value),
-                quantity,
-            });
+        if value.strip_prefix('-').is_some_and(|rest| rest.starts_with(numeral)) {
+            return Err(Error::Negative { value: quote(value), quantity });
         }
         let integer = value.bytes().take_while(u8::is_ascii_digit).count();
         let fraction = match value.as_bytes().get(integer) {
-            Some(b'.') => {
-                1 + value
-                    .bytes()
-                    .skip(integer + 1)
-                    .take_while(u8::is_ascii_digit)
-                    .count()
-            }
+            Some(b'.') => 1 + value.bytes().skip(integer + 1).take_while(u8::is_ascii_digit).count(),
             _ => 0,
         };
         let (number, unit) = value.split_at(integer + fraction);
         // No digit at all, or a point with none behind it.
         if number.is_empty() || fraction == 1 {
-            return Err(Error::NotANumber {
-                value: quote(value),
-                quantity,
-            });
+            return Err(Error::NotANumber { value: quote(value), quantity });
         }
         if unit.is_empty() {
-            return Err(Error::NoUnit {
-                value: quote(value),
-                quantity,
-            });
+            return Err(Error::NoUnit { value: quote(value), quantity });
         }
-        Ok(Self {
-            value,
-            quantity,
-            number,
-            unit,
-        })
+        Ok(Self { value, quantity, number, unit })
     }
 
     /// The text behind the number.
@@ -84,11 +61,8 @@ impl<'a> Decimal<'a> {
         max: impl fmt::Display,
     ) -> Result<u64, Error> {
         let (numerator, denominator) = (u128::from(numerator), u128::from(denominator));
-        let too_large = || Error::TooLarge {
-            value: quote(self.value),
-            quantity: self.quantity,
-            max: max.to_string(),
-        };
+        let too_large =
+            || Error::TooLarge { value: quote(self.value), quantity: self.quantity, max: max.to_string() };
         let (integer, fraction) = self.number.split_once('.').unwrap_or((self.number, ""));
         let whole = digits(integer)
             .and_then(|n| n.checked_mul(numerator))
@@ -105,44 +79,27 @@ impl<'a> Decimal<'a> {
         let divisor = denominator * FRACTION_SCALE;
         let rounded = (scaled + divisor / 2) / divisor;
         if rounded == 0 && self.number.bytes().any(|b| matches!(b, b'1'..=b'9')) {
-            return Err(Error::TooSmall {
-                value: quote(self.value),
-                quantity: self.quantity,
-                step,
-            });
+            return Err(Error::TooSmall { value: quote(self.value), quantity: self.quantity, step });
         }
         u64::try_from(rounded).map_err(|_beyond_64_bits| too_large())
     }
 
     /// The error for a unit that this quantity does not have.
     pub(super) fn unknown_unit(&self) -> Error {
-        Error::UnknownUnit {
-            value: quote(self.value),
-            unit: quote(self.unit),
-            quantity: self.quantity,
-        }
+        Error::UnknownUnit { value: quote(self.value), unit: quote(self.unit), quantity: self.quantity }
     }
 
     /// The error for a unit that can mean several things, with the units to write instead.
     pub(super) fn ambiguous(&self, meanings: &'static str, units: &[&str]) -> Error {
         let number = quote(self.number);
-        let instead = units
-            .iter()
-            .map(|unit| format!("`{number}{unit}`"))
-            .collect::<Vec<_>>()
-            .join(" or ");
-        Error::Ambiguous {
-            value: quote(self.value),
-            meanings,
-            instead,
-        }
+        let instead = units.iter().map(|unit| format!("`{number}{unit}`")).collect::<Vec<_>>().join(" or ");
+        Error::Ambiguous { value: quote(self.value), meanings, instead }
     }
 }
 
 /// Reads ASCII digits; no digits are zero.
 fn digits(text: &str) -> Option<u128> {
-    text.bytes()
-        .try_fold(0u128, |n, b| n.checked_mul(10)?.checked_add(u128::from(b - b'0')))
+    text.bytes().try_fold(0u128, |n, b| n.checked_mul(10)?.checked_add(u128::from(b - b'0')))
 }
 
 /// `value` as an error repeats it: on one line, and not without end.
@@ -150,13 +107,7 @@ fn quote(value: &str) -> String {
     let mut quoted: String = value
         .chars()
         .take(QUOTED_CHARS)
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect();
     if value.chars().nth(QUOTED_CHARS).is_some() {
         quoted.push('…');

@@ -172,10 +172,7 @@ mod tests {
             ("10mbit", ["`mbit` is no unit", "`100ms`"]),
             ("0.1ns", ["`0.1ns` is too small", "1ns"]),
             ("18446744073709551616ns", ["too large", "18446744073.709551615s"]),
-            (
-                "99999999999999999999999999999999999999999999s",
-                ["too large", "999…`"],
-            ),
+            ("99999999999999999999999999999999999999999999s", ["too large", "999…`"]),
         ] {
             let error = text.parse::<Delay>().expect_err(text).to_string();
             for word in words {
@@ -197,24 +194,15 @@ mod tests {
         ] {
             assert_eq!(Delay::from_ns(ns).to_string(), text);
         }
-        assert_eq!(
-            format!("{:>8}|{:<8}|", Delay::from_ms(5), Delay::from_ms(5)),
-            "     5ms|5ms     |"
-        );
+        assert_eq!(format!("{:>8}|{:<8}|", Delay::from_ms(5), Delay::from_ms(5)), "     5ms|5ms     |");
     }
 
     #[test]
     fn is_a_string_in_json_and_nothing_else() {
         assert_eq!(serde_json::to_string(&Delay::from_ms(100)).unwrap(), "\"100ms\"");
-        assert_eq!(
-            serde_json::from_str::<Delay>("\"100ms\"").unwrap(),
-            Delay::from_ms(100)
-        );
+        assert_eq!(serde_json::from_str::<Delay>("\"100ms\"").unwrap(), Delay::from_ms(100));
         let error = serde_json::from_str::<Delay>("100").unwrap_err().to_string();
-        assert!(
-            error.contains("integer `100`") && error.contains("such as `100ms`"),
-            "{error}"
-        );
+        assert!(error.contains("integer `100`") && error.contains("such as `100ms`"), "{error}");
     }
 
     proptest! {

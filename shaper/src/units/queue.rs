@@ -33,10 +33,9 @@ impl FromStr for Queue {
     fn from_str(text: &str) -> Result<Self, Error> {
         let decimal = Decimal::split(text, Quantity::Queue)?;
         if decimal.unit().eq_ignore_ascii_case("m") {
-            return Err(decimal.ambiguous(
-                "`m` could be milliseconds, minutes or megabytes",
-                &["ms", "min", "mb"],
-            ));
+            return Err(
+                decimal.ambiguous("`m` could be milliseconds, minutes or megabytes", &["ms", "min", "mb"])
+            );
         }
         let time = Delay::from_decimal(&decimal).map(|time| time.map(Self::Time));
         time.or_else(|| Size::from_decimal(&decimal).map(|size| size.map(Self::Bytes)))

@@ -90,10 +90,7 @@ fn prefix_factor(prefix: &str) -> Option<u64> {
 /// The bit and the byte rate that `unit` could mean, for those that do not say which.
 fn ambiguous_units(unit: &str) -> Option<[&'static str; 2]> {
     let unit = unit.to_ascii_lowercase();
-    let prefix = ["bps", "b/s"]
-        .iter()
-        .find_map(|suffix| unit.strip_suffix(suffix))
-        .unwrap_or(&unit);
+    let prefix = ["bps", "b/s"].iter().find_map(|suffix| unit.strip_suffix(suffix)).unwrap_or(&unit);
     Some(match prefix {
         "" => ["bit", "B/s"],
         "k" => ["kbit", "kB/s"],
@@ -114,9 +111,7 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, Error> {
         let decimal = Decimal::split(text, Quantity::Rate)?;
         if let Some(bits) = Self::bits_per(decimal.unit()) {
-            return decimal
-                .scale(bits, 8, "8bit", Self::MAX)
-                .map(Self::from_bytes_per_sec);
+            return decimal.scale(bits, 8, "8bit", Self::MAX).map(Self::from_bytes_per_sec);
         }
         Err(match ambiguous_units(decimal.unit()) {
             Some(units) => decimal.ambiguous(
@@ -174,21 +169,10 @@ mod tests {
 
     #[test]
     fn rounds_to_whole_bytes() {
-        for (text, bytes) in [
-            ("12bit", 2),
-            ("11bit", 1),
-            ("4bit", 1),
-            ("1.0000001mbit", 125_000),
-        ] {
+        for (text, bytes) in [("12bit", 2), ("11bit", 1), ("4bit", 1), ("1.0000001mbit", 125_000)] {
             assert_eq!(text.parse(), Ok(Rate::from_bytes_per_sec(bytes)), "{text}");
         }
-        assert!(
-            "3bit"
-                .parse::<Rate>()
-                .unwrap_err()
-                .to_string()
-                .contains("too small")
-        );
+        assert!("3bit".parse::<Rate>().unwrap_err().to_string().contains("too small"));
     }
 
     #[test]
@@ -236,10 +220,7 @@ mod tests {
     #[test]
     fn time_is_rounded_up() {
         let rate = Rate::from_bytes_per_sec(3);
-        assert_eq!(
-            rate.time_for(Size::from_bytes(1)),
-            Some(Delay::from_ns(333_333_334))
-        );
+        assert_eq!(rate.time_for(Size::from_bytes(1)), Some(Delay::from_ns(333_333_334)));
         assert_eq!(rate.time_for(Size::from_bytes(0)), Some(Delay::ZERO));
         assert_eq!(Rate::default().time_for(Size::from_bytes(1)), None);
         assert_eq!(rate.time_for(Size::from_bytes(u64::MAX)), None);

@@ -36,22 +36,8 @@ impl ShapeArgs {
     /// What the flags say.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let &Self {
-            latency,
-            jitter,
-            distribution,
-            bandwidth,
-            queue,
-            seed,
-        } = self;
-        Parts {
-            latency,
-            jitter,
-            distribution,
-            bandwidth,
-            queue,
-            seed,
-        }
+        let &Self { latency, jitter, distribution, bandwidth, queue, seed } = self;
+        Parts { latency, jitter, distribution, bandwidth, queue, seed }
     }
 
     /// The shape that the flags make.
@@ -70,16 +56,8 @@ impl ShapeArgs {
     /// When the flags do not fit together.
     pub fn shape_or(&self, latency: Delay) -> Result<Shape, shape::Error> {
         let parts = self.parts();
-        if parts
-            == (Parts {
-                seed: parts.seed,
-                ..Parts::default()
-            })
-        {
-            return Shape::new(Parts {
-                latency: Some(latency),
-                ..parts
-            });
+        if parts == (Parts { seed: parts.seed, ..Parts::default() }) {
+            return Shape::new(Parts { latency: Some(latency), ..parts });
         }
         Shape::new(parts)
     }

@@ -25,24 +25,12 @@ fn the_definition_is_consistent() {
 fn every_example_in_the_help_parses() {
     let mut examples = 0;
     let mut root = Cli::command();
-    let names: Vec<String> = root
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
+    let names: Vec<String> = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let mut texts = vec![root.render_long_help().to_string()];
     for name in names {
-        texts.push(
-            root.find_subcommand_mut(&name)
-                .expect("listed above")
-                .render_long_help()
-                .to_string(),
-        );
+        texts.push(root.find_subcommand_mut(&name).expect("listed above").render_long_help().to_string());
     }
-    for line in texts
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter(|line| line.starts_with("  shaper "))
-    {
+    for line in texts.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("  shaper ")) {
         parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         examples += 1;
     }
@@ -57,10 +45,7 @@ fn apply_takes_every_flag_of_the_issue() {
     );
     assert_eq!(args.target.target(), Some(Target::Name("inst-1".to_owned())));
     assert_eq!(args.dev.as_deref(), Some("eth0"));
-    assert_eq!(
-        (args.direction, args.engine),
-        (Direction::Both, EngineChoice::Relay)
-    );
+    assert_eq!((args.direction, args.engine), (Direction::Both, EngineChoice::Relay));
     assert_eq!(args.time_limit, Some(Delay::from_secs(30)));
     assert!(args.dry_run && args.json);
     let shape = args.shape.shape().unwrap();
@@ -73,10 +58,7 @@ fn apply_takes_every_flag_of_the_issue() {
 fn tc_users_find_their_names() {
     let args = apply("shaper apply --self --delay 5ms --rate 1mbit");
     assert_eq!(args.target.target(), Some(Target::Own));
-    assert_eq!(
-        (args.direction, args.engine),
-        (Direction::Egress, EngineChoice::Auto)
-    );
+    assert_eq!((args.direction, args.engine), (Direction::Egress, EngineChoice::Auto));
     let shape = args.shape.shape().unwrap();
     assert_eq!(shape.latency(), Delay::from_ms(5));
     assert_eq!(shape.bandwidth().unwrap().to_string(), "1Mbit");
@@ -85,23 +67,14 @@ fn tc_users_find_their_names() {
 #[test]
 fn a_slash_makes_a_path() {
     let target = |line: &str| apply(line).target.target().unwrap();
-    assert_eq!(
-        target("shaper apply --ns /run/netns/x --latency 1ms"),
-        Target::Path("/run/netns/x".into())
-    );
-    assert_eq!(
-        target("shaper apply --ns ./x --latency 1ms"),
-        Target::Path("./x".into())
-    );
+    assert_eq!(target("shaper apply --ns /run/netns/x --latency 1ms"), Target::Path("/run/netns/x".into()));
+    assert_eq!(target("shaper apply --ns ./x --latency 1ms"), Target::Path("./x".into()));
     assert_eq!(target("shaper apply --pid 1 --latency 1ms"), Target::Pid(1));
 }
 
 #[test]
 fn show_takes_no_target_or_one() {
-    for (line, expected) in [
-        ("shaper show", None),
-        ("shaper show --pid 7", Some(Target::Pid(7))),
-    ] {
+    for (line, expected) in [("shaper show", None), ("shaper show --pid 7", Some(Target::Pid(7)))] {
         match parse(line) {
             Ok(Command::Show(args)) => assert_eq!(args.target.target(), expected),
             other => panic!("{line}: {other:?}"),

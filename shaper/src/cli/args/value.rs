@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
-use crate::target::Target;
 use crate::shape::{Direction, Named};
+use crate::target::Target;
 use crate::units::Delay;
 
 /// The longest name of a link: `IFNAMSIZ` less the final zero.
@@ -67,10 +67,7 @@ pub(super) fn pid(text: &str) -> Result<u32, String> {
 pub(super) fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse().ok();
     seed.ok_or_else(|| {
-        format!(
-            "{text:?} is not a seed: write a whole number from 0 to {}, such as `42`",
-            u64::MAX
-        )
+        format!("{text:?} is not a seed: write a whole number from 0 to {}, such as `42`", u64::MAX)
     })
 }
 
@@ -80,9 +77,7 @@ pub(super) fn time_limit(text: &str) -> Result<Delay, String> {
     if (TIME_LIMIT_MIN..=TIME_LIMIT_MAX).contains(&limit) {
         return Ok(limit);
     }
-    Err(format!(
-        "`{text}` is out of range: give from {TIME_LIMIT_MIN} to 8760h (a year), such as `30s`"
-    ))
+    Err(format!("`{text}` is out of range: give from {TIME_LIMIT_MIN} to 8760h (a year), such as `30s`"))
 }
 
 /// Reads the direction of a relay, of which there is one for each.

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -159,9 +160,32 @@ fn what_is_not_ours_is_counted_and_nothing_stops() {
 }
 
 #[test]
+fn what_the_link_refuses_for_long_is_given_up_and_no_longer_held() {
+    let world = world(100, 1 << 20);
+    // Nobody reads: a socket's send buffer has room for a few frames of this size.
+    let frames = 20;
+    for number in 0..frames {
+        world.give(now_ns(), number, 60_000);
+    }
+    let until_ns = now_ns() + 10_000 * MSEC;
+    loop {
+        let report = world.reported();
+        let (held_frames, held_bytes, sent, refused) = (report[2], report[3], report[6], report[9]);
+        if sent + refused == u64::from(frames) {
+            assert!(sent > 0 && refused > 0, "{sent} sent, {refused} refused");
+            assert_eq!((held_frames, held_bytes), (0, 0));
+            break;
+        }
+        assert!(now_ns() < until_ns, "{sent} sent, {refused} refused, {held_frames} held");
+        thread::sleep(Duration::from_millis(1));
+    }
+    world.end();
+}
+
+#[test]
 fn the_heart_beats_without_traffic() {
     let world = world(100, 1 << 20);
-    thread::sleep(std::time::Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(200));
     let age_ns = now_ns() - world.reported()[0];
     assert!(age_ns < 150 * MSEC, "{age_ns}");
     world.end();
@@ -171,24 +195,35 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
-    fn frames_come_back_in_order_of_departure(delays_us in prop::collection::vec((0_u64..3000, 14_usize..3000), 1..100)) {
+    fn frames_come_back_in_order_of_departure(
+        // Short ones: all of them fit the socket's buffer, should this thread not get to read them for long.
+        delays_us in prop::collection::vec((0_u64..3000, 14_usize..300), 1..100),
+    ) {
         let world = world(1000, 1 << 20);
-        // Far enough ahead that all are given before the first is due.
-        let base_ns = now_ns() + 30 * MSEC;
+        let base_ns = now_ns() + 50 * MSEC;
         for (number, (delay_us, len)) in delays_us.iter().enumerate() {
             world.give(base_ns + delay_us * 1000, number as u32, *len);
         }
-        let given_in_time = now_ns() < base_ns;
+        // Only what is held can be put in order: a pump that did not get to run before the first departure sends what it reads first.
+        let mut all_held = false;
+        while !all_held && now_ns() < base_ns {
+            all_held = world.reported()[2] == delays_us.len() as u64;
+        }
+        let mut came = Vec::new();
+        for _ in &delays_us {
+            let (number, len, at_ns) = world.take().expect("no frame is lost");
+            let (delay_us, given_len) = delays_us[number as usize];
+            prop_assert_eq!(len, given_len);
+            prop_assert!(at_ns >= base_ns + delay_us * 1000);
+            came.push(number as usize);
+        }
         let mut expected: Vec<_> = (0..delays_us.len()).collect();
         expected.sort_by_key(|&number| delays_us[number].0);
-        for (nth, number) in expected.into_iter().enumerate() {
-            let (came, len, at_ns) = world.take().unwrap();
-            if given_in_time {
-                prop_assert_eq!(came, number as u32, "{}. frame", nth);
-                prop_assert_eq!(len, delays_us[number].1);
-                prop_assert!(at_ns >= base_ns + delays_us[number].0 * 1000);
-            }
+        if !all_held {
+            came.sort_unstable();
+            expected.sort_unstable();
         }
+        prop_assert_eq!(came, expected);
         world.end();
     }
 }

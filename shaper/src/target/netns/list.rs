@@ -45,10 +45,8 @@ impl Found {
     ///
     /// [`Error::NotFound`] when it went away since; see [`Netns::open_path`].
     pub fn open(&self) -> Result<Netns, Error> {
-        let absent = || Error::NotFound {
-            asked: format!("network namespace `{}`", self.name),
-            known: Vec::new(),
-        };
+        let absent =
+            || Error::NotFound { asked: format!("network namespace `{}`", self.name), known: Vec::new() };
         open(&self.path, self.name.to_string()).map_err(|opening| opening.or(absent))
     }
 }
@@ -61,12 +59,7 @@ pub fn list() -> Vec<Found> {
     let mut found = BTreeMap::new();
     let mut add = |name: Name, path: PathBuf| {
         let Some(id) = identify(&path) else { return };
-        found.entry(id).or_insert(Found {
-            id,
-            name,
-            is_current: Some(id) == current,
-            path,
-        });
+        found.entry(id).or_insert(Found { id, name, is_current: Some(id) == current, path });
     };
     for (name, path) in named() {
         // Only a mount makes the file a namespace; what `ip netns` leaves after a crash is a plain file.
@@ -88,14 +81,9 @@ pub(super) fn names() -> Vec<String> {
 }
 
 fn named() -> Vec<(String, PathBuf)> {
-    let entries = NAME_DIRS
-        .iter()
-        .filter_map(|directory| fs::read_dir(directory).ok())
-        .flatten()
-        .flatten();
-    let mut named: Vec<_> = entries
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
-        .collect();
+    let entries = NAME_DIRS.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
+    let mut named: Vec<_> =
+        entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).collect();
     named.sort();
     named.dedup_by(|a, b| a.0 == b.0);
     named
@@ -103,17 +91,12 @@ fn named() -> Vec<(String, PathBuf)> {
 
 fn pids() -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<_> = entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut pids: Vec<_> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
 }
 
 fn identify(path: &Path) -> Option<Id> {
     let metadata = fs::metadata(path).ok()?;
-    Some(Id {
-        dev: metadata.dev(),
-        ino: metadata.ino(),
-    })
+    Some(Id { dev: metadata.dev(), ino: metadata.ino() })
 }

@@ -15,8 +15,7 @@ pub struct Lock {
 impl Lock {
     pub(super) fn wait(netns: &Netns) -> Result<Self, Error> {
         let file = reopen(netns)?;
-        file.lock()
-            .map_err(|error| Error::io(format!("lock {netns}"), &error))?;
+        file.lock().map_err(|error| Error::io(format!("lock {netns}"), &error))?;
         Ok(Self { _file: file })
     }
 

@@ -51,9 +51,7 @@ impl Filter {
             Verb::Del => panic!("a filter is deleted without a program"),
         };
         let mut message = self.message(libc::RTM_NEWTFILTER, flags, verb);
-        message
-            .body_mut()
-            .nest(TCA_OPTIONS, |out| self.write(program.as_raw_fd(), out));
+        message.body_mut().nest(TCA_OPTIONS, |out| self.write(program.as_raw_fd(), out));
         message
     }
 
@@ -64,14 +62,7 @@ impl Filter {
 
     /// Returns the command that does `verb`, with the filter's name in the place of a pinned program.
     pub fn command(&self, verb: Verb) -> String {
-        let Self {
-            dev,
-            parent,
-            pref,
-            handle,
-            name,
-            action,
-        } = self;
+        let Self { dev, parent, pref, handle, name, action } = self;
         let parent = match *parent {
             Handle::INGRESS | Handle::EGRESS => parent.to_string(),
             qdisc => format!("parent {qdisc}"),
@@ -85,27 +76,13 @@ impl Filter {
     }
 
     fn message<'fd>(&self, kind: u16, flags: i32, verb: Verb) -> Message<'fd> {
-        let Self {
-            dev,
-            parent,
-            pref,
-            handle,
-            name,
-            ..
-        } = self;
+        let Self { dev, parent, pref, handle, name, .. } = self;
         let operation = verb.sentence(&format!("filter `{name}`"), &dev.name);
-        let mut message = Message::new(
-            kind,
-            flags,
-            format!("{operation} (parent {parent})"),
-            self.command(verb),
-        );
+        let mut message =
+            Message::new(kind, flags, format!("{operation} (parent {parent})"), self.command(verb));
         let protocol = u16::try_from(libc::ETH_P_ALL).expect("ETH_P_ALL is 3").to_be();
         let info = u32::from(*pref) << 16 | u32::from(protocol);
-        message
-            .body_mut()
-            .raw(&tcmsg(dev.ifindex, *handle, *parent, info))
-            .attr_str(TCA_KIND, "bpf");
+        message.body_mut().raw(&tcmsg(dev.ifindex, *handle, *parent, info)).attr_str(TCA_KIND, "bpf");
         message
     }
 
@@ -113,8 +90,7 @@ impl Filter {
         if let Action::Redirect(mirred) = &self.action {
             out.nest(TCA_BPF_ACT, |list| mirred.write(list));
         }
-        out.attr_u32(TCA_BPF_FD, program.cast_unsigned())
-            .attr_str(TCA_BPF_NAME, &self.name);
+        out.attr_u32(TCA_BPF_FD, program.cast_unsigned()).attr_str(TCA_BPF_NAME, &self.name);
         if self.action == Action::Direct {
             out.attr_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
         }
@@ -138,19 +114,11 @@ pub struct Program {
 
 impl Program {
     pub(super) fn parse(options: Attributes<'_>) -> Self {
-        let flags = options
-            .find_kind(TCA_BPF_FLAGS)
-            .and_then(|flags| flags.u32())
-            .unwrap_or_default();
+        let flags = options.find_kind(TCA_BPF_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
         Self {
-            name: options
-                .find_kind(TCA_BPF_NAME)
-                .map(|name| name.text())
-                .unwrap_or_default(),
+            name: options.find_kind(TCA_BPF_NAME).map(|name| name.text()).unwrap_or_default(),
             id: options.find_kind(TCA_BPF_ID).and_then(|id| id.u32()),
-            tag: options
-                .find_kind(TCA_BPF_TAG)
-                .and_then(|tag| tag.value.try_into().ok()),
+            tag: options.find_kind(TCA_BPF_TAG).and_then(|tag| tag.value.try_into().ok()),
             direct_action: flags & TCA_BPF_FLAG_ACT_DIRECT != 0,
         }
     }

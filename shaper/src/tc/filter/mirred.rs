@@ -41,26 +41,24 @@ impl Mirred {
     pub(super) fn write(&self, out: &mut Writer) {
         let first_action = 1;
         out.nest(first_action, |action| {
-            action
-                .attr_str(TCA_ACT_KIND, "mirred")
-                .nest(TCA_ACT_OPTIONS | NLA_F_NESTED, |options| {
-                    let (index, capab, refcnt, bindcnt) = (0, 0, 0, 0);
-                    let eaction = match self.side {
-                        Side::Egress => TCA_EGRESS_REDIR,
-                        Side::Ingress => TCA_INGRESS_REDIR,
-                    };
-                    let parms = [
-                        index,
-                        capab,
-                        TC_ACT_STOLEN.cast_unsigned(),
-                        refcnt,
-                        bindcnt,
-                        eaction.cast_unsigned(),
-                        self.dev.ifindex,
-                    ];
-                    let parms: Vec<u8> = parms.iter().flat_map(|word| word.to_ne_bytes()).collect();
-                    options.attr(TCA_MIRRED_PARMS, &parms);
-                });
+            action.attr_str(TCA_ACT_KIND, "mirred").nest(TCA_ACT_OPTIONS | NLA_F_NESTED, |options| {
+                let (index, capab, refcnt, bindcnt) = (0, 0, 0, 0);
+                let eaction = match self.side {
+                    Side::Egress => TCA_EGRESS_REDIR,
+                    Side::Ingress => TCA_INGRESS_REDIR,
+                };
+                let parms = [
+                    index,
+                    capab,
+                    TC_ACT_STOLEN.cast_unsigned(),
+                    refcnt,
+                    bindcnt,
+                    eaction.cast_unsigned(),
+                    self.dev.ifindex,
+                ];
+                let parms: Vec<u8> = parms.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                options.attr(TCA_MIRRED_PARMS, &parms);
+            });
         });
     }
 

@@ -34,18 +34,10 @@ pub struct Observed {
 
 impl Observed {
     fn parse(reply: &Reply) -> Option<Self> {
-        let Tcmsg {
-            ifindex,
-            handle,
-            parent,
-            info,
-        } = Tcmsg::parse(reply)?;
+        let Tcmsg { ifindex, handle, parent, info } = Tcmsg::parse(reply)?;
         let (_, attributes) = reply.split::<20>()?;
         let [pref_hi, pref_lo, protocol_hi, protocol_lo] = info.to_be_bytes();
-        let kind = attributes
-            .find_kind(TCA_KIND)
-            .map(|kind| kind.text())
-            .unwrap_or_default();
+        let kind = attributes.find_kind(TCA_KIND).map(|kind| kind.text()).unwrap_or_default();
         let options = attributes.find_kind(TCA_OPTIONS).filter(|_| kind == "bpf");
         Some(Self {
             ifindex,
@@ -54,10 +46,7 @@ impl Observed {
             pref: u16::from_be_bytes([pref_hi, pref_lo]),
             // The info word is a number whose lower half is a number in network order.
             protocol: u16::from_be(u16::from_be_bytes([protocol_hi, protocol_lo])),
-            chain: attributes
-                .find_kind(TCA_CHAIN)
-                .and_then(|chain| chain.u32())
-                .unwrap_or_default(),
+            chain: attributes.find_kind(TCA_CHAIN).and_then(|chain| chain.u32()).unwrap_or_default(),
             kind,
             bpf: options.map(|options| bpf::Program::parse(options.nested())),
         })
@@ -79,11 +68,7 @@ pub fn dump(socket: &mut Socket, dev: &Device, parent: Handle) -> Result<Vec<Obs
     message.body_mut().raw(&tcmsg(dev.ifindex, 0, parent, 0));
     let replies = socket.dump(message)?;
     // Each preference comes once more without a handle, as the place that its filters share.
-    Ok(replies
-        .iter()
-        .filter_map(Observed::parse)
-        .filter(|filter| filter.handle != 0)
-        .collect())
+    Ok(replies.iter().filter_map(Observed::parse).filter(|filter| filter.handle != 0).collect())
 }
 
 #[cfg(test)]
@@ -109,10 +94,7 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn a_dumped_program_is_read() {
-        let reply = Reply {
-            kind: libc::RTM_NEWTFILTER,
-            body: BPF.to_vec(),
-        };
+        let reply = Reply { kind: libc::RTM_NEWTFILTER, body: BPF.to_vec() };
         let program = bpf::Program {
             name: "shaper_egress:[*fsobj]".into(),
             id: Some(206),
@@ -135,10 +117,7 @@ mod tests {
     #[test]
     fn a_reply_cut_short_anywhere_is_no_panic() {
         for len in 0..BPF.len() {
-            let _ = Observed::parse(&Reply {
-                kind: libc::RTM_NEWTFILTER,
-                body: BPF[..len].to_vec(),
-            });
+            let _ = Observed::parse(&Reply { kind: libc::RTM_NEWTFILTER, body: BPF[..len].to_vec() });
         }
     }
 }

@@ -94,27 +94,16 @@ impl Options {
         for (key, value) in [
             ("limit", number(self.limit_packets)),
             ("flow_limit", number(self.flow_limit_packets)),
-            (
-                "buckets",
-                self.buckets_log2.map(|log2| (1u64 << log2.min(63)).to_string()),
-            ),
+            ("buckets", self.buckets_log2.map(|log2| (1u64 << log2.min(63)).to_string())),
             ("quantum", number(self.quantum_bytes)),
             ("initial_quantum", number(self.initial_quantum_bytes)),
             (
                 "low_rate_threshold",
-                self.low_rate_threshold_bytes_per_sec
-                    .map(|rate| format::rate(rate.into())),
+                self.low_rate_threshold_bytes_per_sec.map(|rate| format::rate(rate.into())),
             ),
             ("orphan_mask", number(self.orphan_mask)),
-            (
-                "timer_slack",
-                self.timer_slack_ns.map(|slack| format::time(slack.into())),
-            ),
-            (
-                "horizon",
-                self.horizon_us
-                    .map(|horizon| format::time(u64::from(horizon) * 1000)),
-            ),
+            ("timer_slack", self.timer_slack_ns.map(|slack| format::time(slack.into()))),
+            ("horizon", self.horizon_us.map(|horizon| format::time(u64::from(horizon) * 1000))),
         ] {
             if let Some(value) = value {
                 words.extend([" ", key, " ", &value]);
@@ -153,14 +142,10 @@ impl Stats {
     /// Reads `TCA_STATS_APP` of a dump ([`crate::tc::Stats::app`]).
     pub fn parse(app: &[u8]) -> Self {
         let u64_at = |offset| {
-            app.get(offset..)
-                .and_then(|rest| rest.first_chunk())
-                .map_or(0, |b| u64::from_ne_bytes(*b))
+            app.get(offset..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_ne_bytes(*b))
         };
         let u32_at = |offset| {
-            app.get(offset..)
-                .and_then(|rest| rest.first_chunk())
-                .map_or(0, |b| u32::from_ne_bytes(*b))
+            app.get(offset..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_ne_bytes(*b))
         };
         // Eight 64-bit counters, four 32-bit ones, then 64-bit ones in the order of their kernels.
         Self {
@@ -184,11 +169,7 @@ mod tests {
         let mut app = vec![0; 80];
         app[32] = 5;
         app[76] = 7;
-        let expected = Stats {
-            flows_plimit: 5,
-            unthrottle_latency_ns: 7,
-            ..Stats::default()
-        };
+        let expected = Stats { flows_plimit: 5, unthrottle_latency_ns: 7, ..Stats::default() };
         assert_eq!(Stats::parse(&app), expected);
         assert_eq!(Stats::parse(&[]), Stats::default());
     }

@@ -20,24 +20,14 @@ pub struct Qdisc {
 impl Default for Qdisc {
     /// tc's defaults.
     fn default() -> Self {
-        Self {
-            default_class: 0,
-            rate2quantum: 10,
-            direct_qlen_packets: None,
-        }
+        Self { default_class: 0, rate2quantum: 10, direct_qlen_packets: None }
     }
 }
 
 impl Qdisc {
     pub(super) fn write(&self, out: &mut Writer) {
         let (debug, direct_pkts) = (0, 0);
-        let glob = [
-            TC_HTB_PROTOVER,
-            self.rate2quantum,
-            self.default_class.into(),
-            debug,
-            direct_pkts,
-        ];
+        let glob = [TC_HTB_PROTOVER, self.rate2quantum, self.default_class.into(), debug, direct_pkts];
         out.attr(TCA_HTB_INIT, &words_bytes(&glob));
         if let Some(packets) = self.direct_qlen_packets {
             out.attr_u32(TCA_HTB_DIRECT_QLEN, packets);
@@ -124,11 +114,9 @@ impl Class {
         let rate = format::rate(self.rate_bytes_per_sec);
         let ceil = format::rate(self.ceil_bytes_per_sec);
         let mut words = format!(" rate {rate} ceil {ceil}");
-        for (key, value) in [
-            ("burst", self.burst_bytes),
-            ("cburst", self.cburst_bytes),
-            ("quantum", self.quantum_bytes),
-        ] {
+        for (key, value) in
+            [("burst", self.burst_bytes), ("cburst", self.cburst_bytes), ("quantum", self.quantum_bytes)]
+        {
             if let Some(value) = value {
                 words.push_str(&format!(" {key} {value}"));
             }
@@ -140,17 +128,10 @@ impl Class {
     pub fn parse_rates(options: &[u8]) -> Option<(u64, u64)> {
         let attributes = Attributes::new(options);
         let parms = attributes.find_kind(TCA_HTB_PARMS)?.value;
-        let word = |offset| {
-            parms
-                .get(offset..)?
-                .first_chunk()
-                .map(|bytes| u64::from(u32::from_ne_bytes(*bytes)))
-        };
+        let word =
+            |offset| parms.get(offset..)?.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes)));
         let wide = |kind| attributes.find_kind(kind).and_then(|attribute| attribute.u64());
-        Some((
-            wide(TCA_HTB_RATE64).or_else(|| word(8))?,
-            wide(TCA_HTB_CEIL64).or_else(|| word(20))?,
-        ))
+        Some((wide(TCA_HTB_RATE64).or_else(|| word(8))?, wide(TCA_HTB_CEIL64).or_else(|| word(20))?))
     }
 }
 
@@ -175,9 +156,8 @@ fn ratespec(rate_bytes_per_sec: u64) -> [u8; 12] {
 
 /// The ticks of packets of each size step; kernels since 3.9 compute them and only check that the table is there.
 fn rate_table(rate_bytes_per_sec: u64) -> Vec<u8> {
-    let ticks: Vec<_> = (1..=TABLE_LEN)
-        .map(|cell| xmit_ticks(cell << CELL_LOG, rate_bytes_per_sec))
-        .collect();
+    let ticks: Vec<_> =
+        (1..=TABLE_LEN).map(|cell| xmit_ticks(cell << CELL_LOG, rate_bytes_per_sec)).collect();
     words_bytes(&ticks)
 }
 

@@ -80,22 +80,12 @@ pub struct Qdisc {
 impl Qdisc {
     /// Makes the clsact qdisc of a link.
     pub fn clsact(dev: Device) -> Self {
-        Self {
-            dev,
-            parent: Handle::CLSACT,
-            handle: Handle::qdisc(0xffff),
-            kind: Kind::Clsact,
-        }
+        Self { dev, parent: Handle::CLSACT, handle: Handle::qdisc(0xffff), kind: Kind::Clsact }
     }
 
     /// Returns the message that does `verb`.
     pub fn message(&self, verb: Verb) -> Message<'static> {
-        let Self {
-            dev,
-            parent,
-            handle,
-            kind,
-        } = self;
+        let Self { dev, parent, handle, kind } = self;
         let (rtm, flags) = match verb {
             Verb::Add => (libc::RTM_NEWQDISC, libc::NLM_F_CREATE | libc::NLM_F_EXCL),
             Verb::Change => (libc::RTM_NEWQDISC, 0),
@@ -103,15 +93,10 @@ impl Qdisc {
             Verb::Del => (libc::RTM_DELQDISC, 0),
         };
         let operation = verb.sentence(&format!("qdisc `{}`", kind.name()), &dev.name);
-        let mut message = Message::new(
-            rtm,
-            flags,
-            format!("{operation} (parent {parent})"),
-            self.command(verb),
-        );
+        let mut message =
+            Message::new(rtm, flags, format!("{operation} (parent {parent})"), self.command(verb));
         let body = message.body_mut();
-        body.raw(&tcmsg(dev.ifindex, handle.to_u32(), *parent, 0))
-            .attr_str(TCA_KIND, kind.name());
+        body.raw(&tcmsg(dev.ifindex, handle.to_u32(), *parent, 0)).attr_str(TCA_KIND, kind.name());
         if verb != Verb::Del {
             kind.write(body);
         }
@@ -120,12 +105,7 @@ impl Qdisc {
 
     /// Returns the command that does `verb`.
     pub fn command(&self, verb: Verb) -> String {
-        let Self {
-            dev,
-            parent,
-            handle,
-            kind,
-        } = self;
+        let Self { dev, parent, handle, kind } = self;
         let place = match *parent {
             Handle::CLSACT => String::new(),
             Handle::ROOT => " root".to_owned(),
@@ -136,11 +116,7 @@ impl Qdisc {
             _ if *parent == Handle::CLSACT => String::new(),
             handle => format!(" handle {handle}"),
         };
-        let words = if verb == Verb::Del {
-            String::new()
-        } else {
-            kind.words()
-        };
+        let words = if verb == Verb::Del { String::new() } else { kind.words() };
         format!("tc qdisc {verb} dev {dev}{place}{handle} {}{words}", kind.name())
     }
 }

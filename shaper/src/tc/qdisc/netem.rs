@@ -84,10 +84,8 @@ impl Options {
         let wide = |kind| attributes.find_kind(kind).and_then(|attribute| attribute.u64());
         parsed.delay_ns = wide(TCA_NETEM_LATENCY64).unwrap_or(parsed.delay_ns);
         parsed.jitter_ns = wide(TCA_NETEM_JITTER64).unwrap_or(parsed.jitter_ns);
-        let rate32 = attributes
-            .find_kind(TCA_NETEM_RATE)
-            .and_then(|attribute| attribute.u32())
-            .map(u64::from);
+        let rate32 =
+            attributes.find_kind(TCA_NETEM_RATE).and_then(|attribute| attribute.u32()).map(u64::from);
         parsed.rate_bytes_per_sec = wide(TCA_NETEM_RATE64).or(rate32);
         parsed.seed = wide(TCA_NETEM_PRNG_SEED);
         Some(parsed)
@@ -99,10 +97,7 @@ impl Options {
         for word in [delay, self.limit_packets, loss, gap, duplicate, jitter] {
             out.raw(&word.to_ne_bytes());
         }
-        for (kind, time_ns) in [
-            (TCA_NETEM_LATENCY64, self.delay_ns),
-            (TCA_NETEM_JITTER64, self.jitter_ns),
-        ] {
+        for (kind, time_ns) in [(TCA_NETEM_LATENCY64, self.delay_ns), (TCA_NETEM_JITTER64, self.jitter_ns)] {
             if ns_from_ticks(ticks_from_ns(time_ns)) != time_ns {
                 out.attr_u64(kind, time_ns);
             }
@@ -120,11 +115,7 @@ impl Options {
             out.attr_u64(TCA_NETEM_PRNG_SEED, seed);
         }
         if let Some(distribution) = &self.distribution {
-            let table: Vec<u8> = distribution
-                .table
-                .iter()
-                .flat_map(|value| value.to_ne_bytes())
-                .collect();
+            let table: Vec<u8> = distribution.table.iter().flat_map(|value| value.to_ne_bytes()).collect();
             out.attr(TCA_NETEM_DELAY_DIST, &table);
         }
     }
@@ -175,11 +166,7 @@ mod tests {
     #[test]
     fn a_time_in_whole_ticks_needs_no_wide_attribute() {
         let mut out = Writer::new();
-        Options {
-            delay_ns: 20_000_000,
-            ..Options::default()
-        }
-        .write(&mut out);
+        Options { delay_ns: 20_000_000, ..Options::default() }.write(&mut out);
         assert_eq!(out.as_bytes().len(), QOPT_LEN);
     }
 }
