@@ -1,6 +1,6 @@
 //! Engine `edt`: the departure time goes on the packet, and the link's `fq` qdisc holds it until then.
 
-use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_STOLEN};
+use aya_ebpf::bindings::TC_ACT_STOLEN;
 use aya_ebpf::helpers::generated::{bpf_clone_redirect, bpf_ktime_get_ns, bpf_skb_set_tstamp};
 use aya_ebpf::programs::TcContext;
 use shaper_common::decide::Fate;
@@ -18,26 +18,26 @@ const TC_PRIO_CONTROL: u32 = 7;
 #[inline(always)]
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
     if packet::take_shaped(ctx) {
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     }
     let (Some(_), Some(rule), Some(state), Some(counters)) =
         (maps::link(), maps::rule(), maps::state(), maps::counters())
     else {
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     };
     let frame = packet::frame(ctx);
     counters.packets += u64::from(frame.wire_packets);
     counters.bytes += u64::from(frame.wire_bytes);
     if !packet::is_shapeable(ctx) {
         counters.passed_not_ip += u64::from(frame.wire_packets);
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     }
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let at_ns = match shaper_common::decide::decide(rule, &state, frame, now_ns) {
         Fate::Expired => {
             counters.passed_expired += u64::from(frame.wire_packets);
-            return TC_ACT_OK as i32;
+            return packet::PASS;
         }
         Fate::QueueFull => {
             counters.queue_drops += u64::from(frame.wire_packets);
@@ -50,7 +50,7 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
     let set = unsafe { bpf_skb_set_tstamp(skb, at_ns, BPF_SKB_TSTAMP_DELIVERY_MONO) };
     if set != 0 {
         counters.passed_unheld += u64::from(frame.wire_packets);
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     }
     // SAFETY: as above.
     unsafe {

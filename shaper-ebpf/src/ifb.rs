@@ -11,19 +11,28 @@ const NO_MATCH: i32 = 0;
 
 #[inline(always)]
 pub(crate) fn ingress(ctx: &TcContext) -> i32 {
-    let (Some(_), Some(rule)) = (maps::link(), maps::rule()) else {
+    let (Some(link), Some(rule)) = (maps::link(), maps::rule()) else {
         return NO_MATCH;
     };
     // SAFETY: no arguments.
     let expired = rule.expires_ns != 0 && unsafe { bpf_ktime_get_ns() } >= rule.expires_ns;
-    if packet::is_shapeable(ctx) && !expired {
+    let shapeable = packet::is_shapeable(ctx);
+    // A redirect to a device that is gone would drop the packet.
+    let held = packet::is_device(ctx, link.holder_ifindex);
+    if shapeable && !expired && held {
         return MATCH;
     }
     if let Some(counters) = maps::counters() {
         let frame = packet::frame(ctx);
         counters.packets += u64::from(frame.wire_packets);
         counters.bytes += u64::from(frame.wire_bytes);
-        let passed = if expired { &mut counters.passed_expired } else { &mut counters.passed_not_ip };
+        let passed = if !shapeable {
+            &mut counters.passed_not_ip
+        } else if expired {
+            &mut counters.passed_expired
+        } else {
+            &mut counters.passed_unheld
+        };
         *passed += u64::from(frame.wire_packets);
     }
     NO_MATCH

@@ -61,6 +61,11 @@ mod entry {
         crate::relay::give_back(&ctx)
     }
 
+    /// Some of the helpers are for programs of a GPL-compatible licence only.
+    #[unsafe(no_mangle)]
+    #[unsafe(link_section = "license")]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
     /// Digest of the sources this object was built from, which `cargo xtask ebpf --check` reads.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "shaper.sources")]

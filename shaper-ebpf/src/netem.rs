@@ -1,6 +1,5 @@
 //! Engine `netem`: the classifier picks the htb class, the netem qdisc below it does the rest with its own dice.
 
-use aya_ebpf::bindings::TC_ACT_OK;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
 
@@ -11,7 +10,7 @@ use crate::{maps, packet};
 #[inline(always)]
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
     let (Some(link), Some(rule), Some(counters)) = (maps::link(), maps::rule(), maps::counters()) else {
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     };
     let frame = packet::frame(ctx);
     counters.packets += u64::from(frame.wire_packets);
@@ -33,5 +32,5 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
     };
     // SAFETY: the context pointer is valid for the program's whole run.
     unsafe { (*packet::skb(ctx)).priority = class };
-    TC_ACT_OK as i32
+    packet::PASS
 }

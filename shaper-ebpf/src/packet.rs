@@ -1,12 +1,19 @@
 //! What a classifier sees of a packet, and the verdicts and marks it leaves on it.
 
 use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::helpers::generated::bpf_check_mtu;
 use aya_ebpf::programs::TcContext;
 use shaper_common::decide::Frame;
+
+/// The verdict of a packet that is none of ours: whatever filter comes next decides (`TC_ACT_UNSPEC`).
+pub(crate) const PASS: i32 = -1;
 
 /// `ETH_P_IP` and `ETH_P_IPV6` as `skb->protocol` holds them.
 const ETH_P_IP: u32 = 0x0800u16.to_be() as u32;
 const ETH_P_IPV6: u32 = 0x86ddu16.to_be() as u32;
+
+/// Linux's `ENODEV`.
+const ENODEV: i64 = 19;
 
 const ETH_HLEN: usize = 14;
 const IPPROTO_TCP: u8 = 6;
@@ -20,6 +27,14 @@ const SHAPED: u16 = 0x5a5a;
 #[inline(always)]
 pub(crate) fn skb(ctx: &TcContext) -> *mut __sk_buff {
     ctx.skb.skb
+}
+
+/// Whether there is a device of that number in the packet's namespace.
+#[inline(always)]
+pub(crate) fn is_device(ctx: &TcContext, ifindex: u32) -> bool {
+    let mut mtu = 0u32;
+    // SAFETY: `mtu` outlives the call; the context pointer is valid for the program's whole run.
+    unsafe { bpf_check_mtu(skb(ctx).cast(), ifindex, &raw mut mtu, 0, 0) != -ENODEV }
 }
 
 /// Whether the packet comes by again after it was shaped; the token is taken off.

@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::{BPF_F_INGRESS, TC_ACT_OK, TC_ACT_SHOT, TC_ACT_STOLEN};
 use aya_ebpf::helpers::generated::{
-    bpf_check_mtu, bpf_ktime_get_ns, bpf_redirect, bpf_skb_change_head, bpf_skb_store_bytes,
+    bpf_ktime_get_ns, bpf_redirect, bpf_skb_change_head, bpf_skb_store_bytes,
 };
 use aya_ebpf::programs::TcContext;
 use shaper_common::abi::{HoldHeader, Link};
@@ -14,37 +14,34 @@ use crate::{maps, packet};
 /// In `skb->cb[2]`: `cb[0]` and `cb[1]` hold a departure time. What reaches the TAP without it is not ours to send.
 const STEERED: u32 = 0x5a57_4544;
 
-/// Linux's `ENODEV`.
-const ENODEV: i64 = 19;
-
 /// On the link: decides, and redirects to the TAP.
 #[inline(always)]
 pub(crate) fn steer(ctx: &TcContext) -> i32 {
     if packet::take_shaped(ctx) {
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     }
     let (Some(link), Some(rule), Some(state), Some(counters)) =
         (maps::link(), maps::rule(), maps::state(), maps::counters())
     else {
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     };
     let frame = packet::frame(ctx);
     counters.packets += u64::from(frame.wire_packets);
     counters.bytes += u64::from(frame.wire_bytes);
     if !packet::is_shapeable(ctx) {
         counters.passed_not_ip += u64::from(frame.wire_packets);
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     }
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     if !is_held(ctx, link, now_ns) {
         counters.passed_unheld += u64::from(frame.wire_packets);
-        return TC_ACT_OK as i32;
+        return packet::PASS;
     }
     let at_ns = match shaper_common::decide::decide(rule, &state, frame, now_ns) {
         Fate::Expired => {
             counters.passed_expired += u64::from(frame.wire_packets);
-            return TC_ACT_OK as i32;
+            return packet::PASS;
         }
         Fate::QueueFull => {
             counters.queue_drops += u64::from(frame.wire_packets);
@@ -71,10 +68,7 @@ pub(crate) fn steer(ctx: &TcContext) -> i32 {
 /// is fresh (it is not stopped or stuck).
 #[inline(always)]
 fn is_held(ctx: &TcContext, link: &Link, now_ns: u64) -> bool {
-    let mut mtu = 0u32;
-    // SAFETY: `mtu` outlives the call; the context pointer is valid for the program's whole run.
-    let checked = unsafe { bpf_check_mtu(packet::skb(ctx).cast(), link.holder_ifindex, &raw mut mtu, 0, 0) };
-    if checked == -ENODEV {
+    if !packet::is_device(ctx, link.holder_ifindex) {
         return false;
     }
     match maps::relay_beat_ns() {

@@ -10,8 +10,9 @@ use crate::netlink::link::{self, Device, Link};
 use crate::netlink::{self, Socket};
 use crate::tc::{self, Handle, filter, qdisc};
 
-/// Preference of our filters on a hook.
-pub const PREF: u16 = 0x5a00;
+/// Preference of our filters on a hook: before those that are added without one (tc counts down from 49152), so that a
+/// filter that ends the classification does not keep packets from us; ours lets packets go on to those behind it.
+pub const PREF: u16 = 0x5a;
 /// Handle of our filter within the preference.
 pub const FILTER_HANDLE: u32 = 1;
 /// Handle of a root qdisc of ours.

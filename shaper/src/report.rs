@@ -6,9 +6,9 @@ use shaper_common::abi::{Counters, Direction, Engine, RelayReport, Rule};
 use crate::attachment::{Attachment, Survey};
 use crate::engine;
 use crate::plan::rule;
-use crate::shape::{EngineChoice, Named as _, Shape};
+use crate::shape::{EngineChoice, Named as _, Parts, Shape};
 use crate::tc;
-use crate::tc::qdisc::fq;
+use crate::tc::qdisc::{fq, netem};
 use crate::units::Delay;
 
 /// One direction of one link.
@@ -165,6 +165,9 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
         }
     };
     report.shape = rule::to_shape(&rule, record);
+    if engine == Some(Engine::Netem) && !draws_by_seed(survey, found) {
+        report.shape = report.shape.and_then(|shape| Shape::new(Parts { seed: None, ..shape.into() }).ok());
+    }
     report.time_left = time_left(&rule, now_ns);
     report.state = if report.time_left.is_some_and(Delay::is_zero) {
         State::Expired
@@ -176,6 +179,16 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
         report.state
     };
     report
+}
+
+/// Whether netem took the seed; before Linux 6.6 it ignores it, and tells none.
+fn draws_by_seed(survey: &Survey, found: &Attachment) -> bool {
+    let dev = match found.direction {
+        Direction::Egress => Some(found.link.ifindex),
+        Direction::Ingress => found.holder.as_ref().map(|holder| holder.ifindex),
+    };
+    let leaf = dev.and_then(|dev| survey.leaf(dev));
+    leaf.and_then(|leaf| netem::Options::parse(&leaf.options)).is_some_and(|options| options.seed.is_some())
 }
 
 fn time_left(rule: &Rule, now_ns: u64) -> Option<Delay> {

@@ -10,7 +10,11 @@ use shaper_common::abi::{self, Counters, Link, Rule, program};
 use shaper_common::jitter::{self, Distribution};
 use shaper_common::random::{Purpose, draw};
 
-const TC_ACT_OK: i32 = 0;
+/// `TC_ACT_UNSPEC`: the next filter decides.
+const PASS: i32 = -1;
+/// cls_bpf without direct-action: the filter's own action is run, or not.
+const MATCH: i32 = -1;
+const NO_MATCH: i32 = 0;
 const TC_ACT_SHOT: i32 = 2;
 const TC_ACT_STOLEN: i32 = 4;
 const TC_ACT_REDIRECT: i32 = 7;
@@ -152,12 +156,14 @@ fn neighbour_discovery_and_other_protocols_pass() {
     neighbour_solicitation[54] = 135;
     let mut echo = frame(ETH_IPV6, 58, 86);
     echo[54] = 128;
-    for (name, shaped) in
-        [(program::STEER, TC_ACT_REDIRECT), (program::NETEM, TC_ACT_OK), (program::DIVERT, -1)]
-    {
+    for (name, shaped, passed) in [
+        (program::STEER, TC_ACT_REDIRECT, PASS),
+        (program::NETEM, PASS, PASS),
+        (program::DIVERT, MATCH, NO_MATCH),
+    ] {
         let Some(bench) = Bench::new(name, rule) else { return };
-        assert_eq!(bench.run(&frame(ETH_ARP, 0, 60)).verdict, TC_ACT_OK, "{name}: ARP");
-        assert_eq!(bench.run(&neighbour_solicitation).verdict, TC_ACT_OK, "{name}: neighbour solicitation");
+        assert_eq!(bench.run(&frame(ETH_ARP, 0, 60)).verdict, passed, "{name}: ARP");
+        assert_eq!(bench.run(&neighbour_solicitation).verdict, passed, "{name}: neighbour solicitation");
         assert_eq!(bench.counters().passed_not_ip, 2, "{name}");
         assert_eq!(bench.run(&echo).verdict, shaped, "{name}: ICMPv6 echo");
         assert_eq!(bench.run(&udp(64)).verdict, shaped, "{name}: UDP");
@@ -175,12 +181,9 @@ fn netem_picks_the_class_of_what_is_to_be_shaped() {
 
 #[test]
 fn an_expired_rule_passes_everything() {
-    for (name, passed) in [
-        (program::STEER, TC_ACT_OK),
-        (program::EDT, TC_ACT_OK),
-        (program::NETEM, TC_ACT_OK),
-        (program::DIVERT, 0),
-    ] {
+    for (name, passed) in
+        [(program::STEER, PASS), (program::EDT, PASS), (program::NETEM, PASS), (program::DIVERT, NO_MATCH)]
+    {
         let Some(bench) = Bench::new(name, Rule { latency_ns: 1_000, expires_ns: 1, ..Rule::default() })
         else {
             return;
@@ -197,13 +200,25 @@ fn nothing_is_steered_when_nobody_reads_the_tap() {
     };
     let link = bench.maps.link().unwrap();
     bench.maps.set_link(&Link { holder_ifindex: 0x7fff_fff0, ..link }).unwrap();
-    assert_eq!(bench.run(&udp(64)).verdict, TC_ACT_OK, "the TAP is gone");
+    assert_eq!(bench.run(&udp(64)).verdict, PASS, "the TAP is gone");
     // The heartbeat was never written: it is as old as the machine.
     bench.maps.set_link(&Link { stale_after_ns: 1, ..link }).unwrap();
-    assert_eq!(bench.run(&udp(64)).verdict, TC_ACT_OK, "the heartbeat is stale");
+    assert_eq!(bench.run(&udp(64)).verdict, PASS, "the heartbeat is stale");
     assert_eq!(bench.counters().passed_unheld, 2);
     bench.maps.set_link(&link).unwrap();
     assert_eq!(bench.run(&udp(64)).verdict, TC_ACT_REDIRECT);
+}
+
+#[test]
+fn nothing_is_diverted_to_an_ifb_that_is_gone() {
+    let Some(bench) = Bench::new(program::DIVERT, Rule { latency_ns: 1_000, ..Rule::default() }) else {
+        return;
+    };
+    assert_eq!(bench.run(&udp(64)).verdict, MATCH);
+    let link = bench.maps.link().unwrap();
+    bench.maps.set_link(&Link { holder_ifindex: 0x7fff_fff0, ..link }).unwrap();
+    assert_eq!(bench.run(&udp(64)).verdict, NO_MATCH);
+    assert_eq!(bench.counters().passed_unheld, 1);
 }
 
 #[test]
@@ -223,7 +238,7 @@ fn every_frame_length_and_header_gets_a_verdict() {
                 bytes[12..14].copy_from_slice(&ethertype);
                 let Ok(run) = sys::prog_test_run(bench.program.as_fd(), &bytes, &[], 1) else { continue };
                 assert!(
-                    matches!(run.verdict, TC_ACT_OK | TC_ACT_REDIRECT | -1),
+                    matches!(run.verdict, PASS | NO_MATCH | TC_ACT_REDIRECT),
                     "{name}, {len}: {}",
                     run.verdict
                 );

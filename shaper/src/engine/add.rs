@@ -72,7 +72,7 @@ pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error>
     if record.undo & undo::GSO_MAX_SEGS != 0 {
         session.send(vec![set_gso_max_segs(&link.device(), record.gso_max_segs_set)])?;
     }
-    let rule = rule::of_shape(shape, seed, request.expires_ns);
+    let rule = rule::of_shape(shape, *direction, seed, request.expires_ns);
     if session.effect(|| format!("rule: {}", describe(request))) {
         maps.set_rule(&rule)?;
     }
@@ -168,10 +168,13 @@ fn attach(session: &mut Session, survey: &Survey, hook: &Filter, programs: &Prog
     let mut messages = Vec::new();
     let has_clsact =
         survey.qdiscs.iter().any(|qdisc| qdisc.ifindex == hook.dev.ifindex && qdisc.parent == Handle::CLSACT);
-    if !has_clsact {
-        messages.push(Qdisc::clsact(hook.dev.clone()).message(Verb::Add));
+    let clsact = Qdisc::clsact(hook.dev.clone()).message(Verb::Add);
+    // In a dry run the other direction's clsact was only noted.
+    if !has_clsact && !session.noted().iter().any(|noted| noted == clsact.command()) {
+        messages.push(clsact);
     }
-    messages.push(hook.attach(Verb::Replace, program.as_fd()));
+    // Never a replacement: what is in our place and was not found to be ours is somebody else's.
+    messages.push(hook.attach(Verb::Add, program.as_fd()));
     session.send(messages)?;
     Ok(())
 }

@@ -42,7 +42,7 @@ pub(super) fn change(
     let had = maps.rule()?;
     let seed = request.shape.seed().or(had.map(|rule| rule.seed));
     let seed = seed.unwrap_or_else(add::draw_seed);
-    let wanted = rule::of_shape(&request.shape, seed, request.expires_ns);
+    let wanted = rule::of_shape(&request.shape, request.direction, seed, request.expires_ns);
     let mut record = *record;
 
     let restarted = request.engine == Engine::Relay && !relay::is_alive(found);
@@ -50,14 +50,27 @@ pub(super) fn change(
         relay::restart(session, request, found, maps, &mut record)?;
     }
     let gso_changed = set_gso(session, found, request, &mut record)?;
-    if had == Some(wanted) && !gso_changed && record.queue_bytes == rule::queue_bytes(&request.shape) {
+    let same = had == Some(wanted)
+        && record.queue_bytes == rule::queue_bytes(&request.shape)
+        && is_held_so(survey, found, request, seed);
+    if same && !gso_changed {
         return Ok(if restarted { Outcome::Restarted } else { Outcome::Unchanged });
     }
     widen(session, survey, found, request, maps, seed)?;
     record.queue_bytes = rule::queue_bytes(&request.shape);
-    record.engine_asked = u32::from(request.engine_asked);
+    record.engine_asked |= u32::from(request.engine_asked);
     swap(session, request, maps, &record, &wanted)?;
     Ok(if had.is_none() { Outcome::Added } else { Outcome::Changed })
+}
+
+/// Whether the queue has this very shape; only netem's knows of shapes, and a command killed before the rule was written
+/// leaves it with another one than the rule says.
+fn is_held_so(survey: &Survey, found: &Attachment, request: &Request, seed: u64) -> bool {
+    let leaf = queue_device(survey, found).and_then(|dev| survey.leaf(dev.ifindex));
+    match (request.engine, leaf) {
+        (Engine::Netem, Some(leaf)) => netem::is_so(leaf, &request.shape, seed),
+        _ => true,
+    }
 }
 
 fn swap(

@@ -47,6 +47,13 @@ pub(super) fn change(dev: &Device, shape: &Shape, seed: u64, now: &tc::Observed)
     vec![leaf(dev, options(shape, seed, limit)).message(Verb::Change)]
 }
 
+/// Whether the leaf delays, jitters and limits as the shape says; a kernel does not tell the distribution.
+pub(super) fn is_so(now: &tc::Observed, shape: &Shape, seed: u64) -> bool {
+    let (has, wanted) = (netem::Options::parse(&now.options).unwrap_or_default(), options(shape, seed, 0));
+    let rate = |options: &netem::Options| options.rate_bytes_per_sec.unwrap_or(0);
+    has.delay_ns == wanted.delay_ns && has.jitter_ns == wanted.jitter_ns && rate(&has) == rate(&wanted)
+}
+
 fn leaf(dev: &Device, options: netem::Options) -> Qdisc {
     Qdisc { dev: dev.clone(), parent: CLASS, handle: LEAF, kind: Kind::Netem(options) }
 }

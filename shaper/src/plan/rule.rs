@@ -1,14 +1,16 @@
 //! A shape as the kernel program reads it, and back.
 
-use shaper_common::abi::{Link, Rule};
+use shaper_common::abi::{Direction, Link, Rule};
 use shaper_common::jitter::Distribution;
 
 use crate::shape::{Parts, Shape};
 use crate::units::{Delay, Queue, Rate, Size};
 
-/// The rule for `shape`, with `seed` for its draws and an end at `expires_ns` (`CLOCK_MONOTONIC`; zero: none).
+/// The rule for one direction, with `seed` for its draws and an end at `expires_ns` (`CLOCK_MONOTONIC`; zero: none).
+///
+/// The direction is part of the draws: two directions with one seed do not delay packet *n* alike.
 #[must_use]
-pub fn of_shape(shape: &Shape, seed: u64, expires_ns: u64) -> Rule {
+pub fn of_shape(shape: &Shape, direction: Direction, seed: u64, expires_ns: u64) -> Rule {
     Rule {
         latency_ns: shape.latency().as_ns(),
         jitter_ns: shape.jitter().as_ns(),
@@ -17,7 +19,7 @@ pub fn of_shape(shape: &Shape, seed: u64, expires_ns: u64) -> Rule {
         seed,
         expires_ns,
         distribution: shape.distribution() as u32,
-        id: 0,
+        id: direction as u32,
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
         #[test]
         fn a_rule_says_what_was_asked_for(shape in shapes(), seed: u64) {
             let link = Link { queue_bytes: queue_bytes(&shape), ..Link::default() };
-            prop_assert_eq!(to_shape(&of_shape(&shape, seed, 0), &link), Some(shape.with_seed(seed)));
+            prop_assert_eq!(to_shape(&of_shape(&shape, Direction::Egress, seed, 0), &link), Some(shape.with_seed(seed)));
         }
     }
 }

@@ -9,6 +9,9 @@
 /// Chosen by measurement at 20 000 frames per second (Linux 6.18, two virtual CPUs): with 25 µs a frame cost 27 µs of CPU time, with
 /// 50 µs 19, with 75 µs 15, with 100 µs 11.
 const WAKE_NS: u64 = 75_000;
+/// Most that wake-ups are kept apart on a machine where each keeps the CPU for long (User-mode Linux: 400 µs of system calls):
+/// there they are as far apart as it takes to sleep half of the time, so that frames gather and others get the CPU.
+const WAKE_NS_MAX: u64 = 1_000_000;
 /// Wake-ups that may come closer together: bursts this long leave at their exact time.
 const WAKE_CREDIT_NS: u64 = 20 * WAKE_NS;
 /// Most a wake-up is asked for before its time.
@@ -36,6 +39,7 @@ pub(super) enum Rest {
 #[derive(Debug)]
 pub(super) struct Pace {
     refilled_ns: u64,
+    resumed_ns: u64,
     wake_credit_ns: u64,
     spin_credit_ns: u64,
     lead_ns: u64,
@@ -46,6 +50,7 @@ impl Pace {
     pub(super) fn new(now_ns: u64) -> Self {
         Self {
             refilled_ns: now_ns,
+            resumed_ns: now_ns,
             wake_credit_ns: WAKE_CREDIT_NS,
             spin_credit_ns: SPIN_CREDIT_NS,
             lead_ns: 0,
@@ -58,15 +63,16 @@ impl Pace {
         self.refilled_ns = now_ns;
         self.wake_credit_ns = (self.wake_credit_ns + elapsed_ns).min(WAKE_CREDIT_NS);
         self.spin_credit_ns = (self.spin_credit_ns + elapsed_ns / SPIN_SHARE).min(SPIN_CREDIT_NS);
-        if self.wake_credit_ns < WAKE_NS {
+        let wake_ns = self.wake_ns(now_ns);
+        if self.wake_credit_ns < wake_ns {
             // By then the credit has grown to one wake-up: this one.
-            let until_ns = now_ns + WAKE_NS - self.wake_credit_ns;
+            let until_ns = now_ns + wake_ns - self.wake_credit_ns;
             self.refilled_ns = until_ns;
             self.wake_credit_ns = 0;
             return Rest::Doze(until_ns);
         }
         let Some(departure_ns) = departure_ns.filter(|departure_ns| *departure_ns <= beat_ns) else {
-            self.wake_credit_ns -= WAKE_NS;
+            self.wake_credit_ns -= wake_ns;
             return Rest::Wait(beat_ns);
         };
         let lead_ns = if self.spin_credit_ns >= self.lead_ns { self.lead_ns } else { 0 };
@@ -74,9 +80,19 @@ impl Pace {
             self.spin_credit_ns -= departure_ns.saturating_sub(now_ns);
             Rest::Spin(departure_ns)
         } else {
-            self.wake_credit_ns -= WAKE_NS;
+            self.wake_credit_ns -= wake_ns;
             Rest::Wait(departure_ns - lead_ns)
         }
+    }
+
+    /// The credit that a wake-up takes: twice as long as the last one kept the relay awake until `now_ns`.
+    fn wake_ns(&self, now_ns: u64) -> u64 {
+        (2 * now_ns.saturating_sub(self.resumed_ns)).clamp(WAKE_NS, WAKE_NS_MAX)
+    }
+
+    /// Notes that a rest is over.
+    pub(super) fn resumed(&mut self, now_ns: u64) {
+        self.resumed_ns = now_ns;
     }
 
     /// Learns from a wake-up by the clock.
@@ -111,6 +127,7 @@ mod tests {
         }
         assert!((25_000..45_000).contains(&pace.lead_ns), "{}", pace.lead_ns);
         let now_ns = 1_000_000_000;
+        pace.resumed(now_ns);
         assert_eq!(pace.rest(now_ns, Some(now_ns + 10_000), now_ns + BEAT_NS), Rest::Spin(now_ns + 10_000));
         let Rest::Wait(until_ns) = pace.rest(now_ns, Some(now_ns + 1_000_000), now_ns + BEAT_NS) else {
             panic!()

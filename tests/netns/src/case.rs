@@ -28,8 +28,10 @@ impl Context {
 /// What a trial does to its neighbours on the machine, and they to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// It mostly waits: any number of these run at once.
+    /// It mostly waits, and no reading of it suffers from others: any number of these run at once.
     Light,
+    /// It mostly waits, and reads times below a millisecond: light where there are processors to spare, alone where there is one.
+    Timing,
     /// It loads the machine, or its readings suffer from others who do: nothing else runs meanwhile.
     Alone,
 }

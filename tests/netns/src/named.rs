@@ -65,10 +65,10 @@ pub fn sweep() {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
-        if maker.is_some_and(|pid| !process::is_alive(pid)) {
-            if let Err(error) = remove(&entry.path()) {
-                eprintln!("cannot remove the namespace name {}: {error}", entry.path().display());
-            }
+        if maker.is_some_and(|pid| !process::is_alive(pid))
+            && let Err(error) = remove(&entry.path())
+        {
+            eprintln!("cannot remove the namespace name {}: {error}", entry.path().display());
         }
     }
 }

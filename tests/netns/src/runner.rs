@@ -14,10 +14,10 @@ use crate::case::{Case, Context, Load};
 use crate::engine::{self, Engine};
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
-use crate::{contained, named};
+use crate::{contained, kernel, named};
 
-/// Light trials mostly wait: more of them than processors keep the processors busy.
-const THREADS_DEFAULT: usize = 6;
+/// Trials mostly wait: more of them than processors keep the processors busy.
+const THREADS_PER_PROCESSOR: usize = 3;
 
 /// Shared by light trials, exclusive for those that need the machine to themselves.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -28,7 +28,8 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
         return code;
     }
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS_DEFAULT);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(THREADS_PER_PROCESSOR * processors);
     if !arguments.list {
         named::sweep();
     }
@@ -77,9 +78,15 @@ fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completi
 fn run_body(case: &Case, engine: Option<Engine>) -> Outcome {
     let _alone;
     let _shared;
-    match case.load {
-        Load::Alone => _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner),
-        Load::Light => _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner),
+    let needs_all = match case.load {
+        Load::Alone => true,
+        Load::Timing => kernel::is_user_mode(),
+        Load::Light => false,
+    };
+    if needs_all {
+        _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    } else {
+        _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     }
     let progress = Progress::default();
     let (done, result) = mpsc::channel();

@@ -1,10 +1,13 @@
 //! Two reports side by side: how much of the one the other is.
 
 use super::grid::Grid;
-use super::report::{Better, Reading, Report};
+use super::report::{Better, Reading, Report, digits};
 
 /// Readings of one commit repeat to about this; what differs by more is marked.
 const NOISE: f64 = 0.1;
+
+/// The same for shares, in percent.
+const SHARE_NOISE: f64 = 1.0;
 
 /// The readings of `after` as multiples of those of `before`, where both have them.
 pub(super) fn render(before: &Report, after: &Report) -> String {
@@ -22,7 +25,7 @@ pub(super) fn render(before: &Report, after: &Report) -> String {
         }
     }
     format!(
-        "{} as a multiple of {}; + better, - worse, by more than {:.0} %\n{}",
+        "{} as a multiple of {}, shares as they were and are; + better, - worse, by more than {:.0} %\n{}",
         after.commit,
         before.commit,
         NOISE * 100.0,
@@ -31,34 +34,36 @@ pub(super) fn render(before: &Report, after: &Report) -> String {
 }
 
 fn cell(before: &Reading, after: &Reading) -> Option<String> {
-    let (before, value) = (before.value?, after.value?);
-    // There is no multiple of nothing, nor a sensible one of a reading on the other side of nothing.
-    if before == value {
-        return Some("1.00 ".to_owned());
-    }
-    if before * value <= 0.0 {
-        return Some(format!("{before:.2} > {value:.2} "));
-    }
-    let ratio = value / before;
-    let is_better = (ratio > 1.0) == (after.better == Better::More);
-    let mark = match (ratio - 1.0).abs() > NOISE {
-        true if is_better => '+',
-        true => '-',
-        false => ' ',
+    let (from, to) = (before.value?, after.value?);
+    let ratio = to / from;
+    // A share is compared by its difference; and nothing has no multiple.
+    let is_share = after.unit == "%" || !ratio.is_finite() || ratio <= 0.0;
+    let is_same = match after.unit.as_str() {
+        "%" => (to - from).abs() < SHARE_NOISE,
+        _ => from == to || (ratio - 1.0).abs() <= NOISE,
     };
-    Some(format!("{ratio:.2}{mark}"))
+    let mark = match is_same {
+        true => ' ',
+        false if (to > from) == (after.better == Better::More) => '+',
+        false => '-',
+    };
+    Some(if is_share {
+        format!("{}>{}{mark}", digits(from), digits(to))
+    } else {
+        format!("{ratio:.2}{mark}")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reading(better: Better, value: f64) -> Reading {
+    fn reading(unit: &str, better: Better, value: f64) -> Reading {
         Reading {
             group: String::new(),
             subject: String::new(),
             metric: String::new(),
-            unit: String::new(),
+            unit: unit.into(),
             better,
             value: Some(value),
             problem: None,
@@ -67,14 +72,16 @@ mod tests {
 
     #[test]
     fn what_is_better_depends_on_what_is_measured() {
-        let check = |better, before, after, expected: &str| {
-            assert_eq!(cell(&reading(better, before), &reading(better, after)).as_deref(), Some(expected));
+        let check = |unit, better, before, after, expected: &str| {
+            let cell = cell(&reading(unit, better, before), &reading(unit, better, after));
+            assert_eq!(cell.as_deref(), Some(expected));
         };
-        check(Better::More, 10.0, 20.0, "2.00+");
-        check(Better::More, 10.0, 5.0, "0.50-");
-        check(Better::Less, 10.0, 5.0, "0.50+");
-        check(Better::Less, 10.0, 10.5, "1.05 ");
-        check(Better::Less, 0.0, 0.0, "1.00 ");
-        check(Better::Less, 0.0, 0.5, "0.00 > 0.50 ");
+        check("kpps", Better::More, 10.0, 20.0, "2.00+");
+        check("kpps", Better::More, 10.0, 5.0, "0.50-");
+        check("us", Better::Less, 10.0, 5.0, "0.50+");
+        check("us", Better::Less, 10.0, 10.5, "1.05 ");
+        check("us", Better::Less, -2.0, 5.0, "-2.00>5.00-");
+        check("%", Better::Less, 0.0, 0.02, "same ");
+        check("%", Better::Less, 30.0, 0.0, "30.0>0+");
     }
 }

@@ -34,12 +34,7 @@ impl Grid {
         let table = &mut self.tables[table];
         let wanted = (place, reading.subject.clone());
         let column = position(&mut table.columns, |column| *column == wanted, || wanted.clone());
-        let row = position(
-            &mut table.rows,
-            |row| row.metric == reading.metric,
-            || Row { metric: reading.metric.clone(), unit: reading.unit.clone(), cells: Vec::new() },
-        );
-        let cells = &mut table.rows[row].cells;
+        let cells = &mut table.row(reading).cells;
         cells.resize(cells.len().max(column + 1), String::new());
         cells[column] = text;
     }

@@ -187,7 +187,7 @@ impl Run {
 }
 
 /// Three significant digits, which is more than a reading repeats to.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,

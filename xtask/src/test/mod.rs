@@ -110,6 +110,8 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
             break;
         }
     }
+    // What a filter left nothing of.
+    rows.retain(|row| row.passed + row.failed + row.skipped > 0);
     let (text, is_success) = table::render(&rows, begin.elapsed());
     print!("\n{text}");
     Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE })

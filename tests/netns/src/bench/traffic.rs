@@ -122,7 +122,7 @@ impl Bench<'_> {
             }
             let mut best = [0.0; 3];
             for _ in 0..TCP_ATTEMPTS {
-                let readings = self.transfer(flows)?;
+                let readings = self.transfer(flows, ms)?;
                 if readings[0] > best[0] {
                     best = readings;
                 }
@@ -139,13 +139,15 @@ impl Bench<'_> {
     }
 
     /// Goodput in Gbit/s, processor seconds for each Gbit, and percent of the segments that were repeats.
-    fn transfer(&self, flows: usize) -> Result<[f64; 3], String> {
+    fn transfer(&self, flows: usize, ms: u64) -> Result<[f64; 3], String> {
         let bulk = tcp::Bulk { warm_up: WARM_UP, duration: self.duration };
         let (from, to) = self.ends();
         let listener = to.tcp_listener(to.ipv4(0), tcp::Buffers::default());
         let callers = from.tcp_callers(&listener, flows, tcp::Buffers::default());
         let (report, busy) = cpu::busy_during(WARM_UP, self.duration, || tcp::run(&listener, callers, &bulk));
         let report = report.map_err(|error| error.to_string())?;
+        let rtt_min_us = report.flows.iter().map(|flow| u64::from(flow.rtt_min_us)).min().unwrap_or_default();
+        check_delay(Duration::from_micros(rtt_min_us), Duration::from_millis(ms))?;
         let gbit_per_s = report.goodput_bits_per_sec() / 1e9;
         Ok([gbit_per_s, busy / gbit_per_s, report.retransmit_share() * 100.0])
     }
@@ -172,6 +174,10 @@ impl Bench<'_> {
             let begin = cpu::Sample::take();
             let report = flood(count as usize)?;
             let busy_s = cpu::Sample::take().busy_s_since(&begin);
+            if self.subject != Subject::Unshaped {
+                let least_ns = report.delay().map_or(0.0, |delay| delay.min);
+                check_delay(Duration::from_nanos(least_ns as u64), FLOOD_AT)?;
+            }
             let arrived = report.arrivals.len() as f64;
             let rate = report.arrival_rate().ok_or("nothing arrived")?;
             let lost = report.lost() as f64 / report.sent() as f64;
@@ -188,4 +194,13 @@ impl Bench<'_> {
     fn write<const N: usize>(&mut self, metrics: [Metric<'_>; N], values: &Result<[f64; N], String>) {
         self.recorder.write(GROUP, &self.subject.to_string(), metrics, values);
     }
+}
+
+/// A link whose packets pass unshaped is fast, but not what is to be measured.
+fn check_delay(least: Duration, asked: Duration) -> Result<(), String> {
+    // TCP's clock, and that of arrivals, may be off by some microseconds.
+    if least < asked.mul_f64(0.95) {
+        return Err(format!("packets passed unshaped: some needed {least:?} where {asked:?} was asked for"));
+    }
+    Ok(())
 }

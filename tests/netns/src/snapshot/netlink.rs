@@ -56,7 +56,9 @@ pub(super) fn state(node: &Node) -> Vec<String> {
     let links = dump(node, libc::RTM_GETLINK, &[0; IFINFOMSG_LEN]);
     add(links, "link", IFINFOMSG_LEN, &[IFLA_STATS, IFLA_STATS64, IFLA_MAP]);
     add(dump(node, libc::RTM_GETADDR, &[0; IFADDRMSG_LEN]), "address", IFADDRMSG_LEN, &[IFA_CACHEINFO]);
-    add(dump(node, libc::RTM_GETROUTE, &[0; RTMSG_LEN]), "route", RTMSG_LEN, &[RTA_CACHEINFO]);
+    let mut routes = dump(node, libc::RTM_GETROUTE, &[0; RTMSG_LEN]);
+    routes.retain(|route| !is_cached(route));
+    add(routes, "route", RTMSG_LEN, &[RTA_CACHEINFO]);
     let counters = [TCA_STATS, TCA_XSTATS, TCA_STATS2];
     add(dump(node, libc::RTM_GETQDISC, &tcmsg(0, 0)), "qdisc", TCMSG_LEN, &counters);
     let links = link::dump(&mut node.socket()).unwrap_or_else(|error| panic!("{error}"));

@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("bandwidth_10mbit_ingress_goodput", Load::Alone, ingress_goodput),
         Case::each_engine("bandwidth_queue_bounds_the_delay_and_counts_drops", Load::Alone, queue_in_time),
         Case::each_engine("bandwidth_queue_in_bytes_bounds_the_delay", Load::Alone, queue_in_bytes),
-        Case::each_engine("bandwidth_idle_link_delays_by_one_packet_time", Load::Light, idle),
+        Case::each_engine("bandwidth_idle_link_delays_by_one_packet_time", Load::Timing, idle),
     ]
 }
 

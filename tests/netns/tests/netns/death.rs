@@ -10,7 +10,7 @@ use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::shaper::Exit;
 use shaper_netns_tests::tolerance::RTT_MEDIAN_NS;
 use shaper_netns_tests::world::{GONE_WITHIN, World};
-use shaper_netns_tests::{bpf, process, progress, wait};
+use shaper_netns_tests::{bpf, kernel, process, progress, wait};
 
 /// Within this after the death of the relay, packets pass again. The kernel takes the TAP away with the process and the heartbeat
 /// goes stale; both are promised within a second.
@@ -18,15 +18,15 @@ const FAIL_OPEN_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("a_killed_relay_lets_packets_pass_and_is_reported", Load::Light, |c| {
+        Case::each_engine("a_killed_relay_lets_packets_pass_and_is_reported", Load::Timing, |c| {
             killed_relay(c, "egress")
         })
         .only(Engine::Relay),
-        Case::each_engine("a_killed_ingress_relay_lets_packets_pass_and_is_reported", Load::Light, |c| {
+        Case::each_engine("a_killed_ingress_relay_lets_packets_pass_and_is_reported", Load::Timing, |c| {
             killed_relay(c, "ingress");
         })
         .only(Engine::Relay),
-        Case::each_engine("a_stopped_relay_lets_packets_pass", Load::Light, stopped_relay)
+        Case::each_engine("a_stopped_relay_lets_packets_pass", Load::Timing, stopped_relay)
             .only(Engine::Relay),
         Case::each_engine("clear_after_a_killed_relay_restores_the_link", Load::Light, clear_after_kill)
             .only(Engine::Relay),
@@ -42,7 +42,7 @@ pub(crate) fn cases() -> Vec<Case> {
             killed_clear,
         )
         .deadline(Duration::from_secs(120)),
-        Case::each_engine("a_killed_replacement_keeps_a_shape", Load::Light, killed_replacement)
+        Case::each_engine("a_killed_replacement_keeps_a_shape", Load::Timing, killed_replacement)
             .deadline(Duration::from_secs(120)),
         Case::each_engine("clear_when_the_link_is_gone_cleans_up", Load::Light, link_gone),
     ]
@@ -112,11 +112,11 @@ fn clear_after_kill(context: &Context) {
     world.expect_restored(&before, &objects);
 }
 
-/// Kills of one command, spread over the time it takes when left alone and a little longer.
-const KILLS: u32 = 30;
-
+/// Times after which to kill a command, spread over what it takes when left alone and a little longer.
 fn kill_times(undisturbed: Duration) -> impl Iterator<Item = Duration> {
-    (0..KILLS).map(move |kill| undisturbed * 5 / 4 * kill / KILLS)
+    // Where a command takes ten times as long, each kill covers as much of it.
+    let kills = if kernel::is_user_mode() { 10 } else { 30 };
+    (0..kills).map(move |kill| undisturbed * 5 / 4 * kill / kills)
 }
 
 fn killed_apply(context: &Context) {

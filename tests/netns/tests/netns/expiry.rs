@@ -11,9 +11,9 @@ use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("a_shape_for_1s_ends_by_itself", Load::Light, ends),
-        Case::each_engine("a_shape_for_1s_on_ingress_ends_by_itself", Load::Light, ends_on_ingress),
-        Case::each_engine("a_shape_applied_again_after_its_end_holds", Load::Light, applied_again),
+        Case::each_engine("a_shape_for_1s_ends_by_itself", Load::Timing, ends),
+        Case::each_engine("a_shape_for_1s_on_ingress_ends_by_itself", Load::Timing, ends_on_ingress),
+        Case::each_engine("a_shape_applied_again_after_its_end_holds", Load::Timing, applied_again),
     ]
 }
 

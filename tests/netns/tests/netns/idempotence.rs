@@ -12,13 +12,13 @@ use shaper_netns_tests::{foreign, progress};
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("apply_twice_changes_nothing", Load::Light, twice),
-        Case::each_engine("apply_replaces_the_shape", Load::Light, replaces),
+        Case::each_engine("apply_replaces_the_shape", Load::Timing, replaces),
         Case::each_engine(
             "apply_under_traffic_loses_nothing_and_leaves_nothing_unshaped",
             Load::Alone,
             under_traffic,
         ),
-        Case::each_engine("apply_with_another_engine_takes_the_first_away", Load::Light, other_engine),
+        Case::each_engine("apply_with_another_engine_takes_the_first_away", Load::Timing, other_engine),
         Case::each_engine("dry_run_changes_nothing", Load::Light, dry_run),
     ]
 }
@@ -103,7 +103,7 @@ fn other_engine(context: &Context) {
         }
         world.apply(other, &["--latency", "30ms", "--direction", "both"]);
         let mut objects = world.bpf_objects();
-        world.apply(context.engine(), &["--latency", "20ms"]);
+        world.apply(context.engine(), &["--latency", "10ms", "--direction", "both"]);
         let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
         let rtt = world.ping(&train).expect_all();
         assert!((rtt.p50 - baseline_ns - 20e6).abs() <= RTT_MEDIAN_NS, "after {other}: {rtt:?}");

@@ -12,10 +12,10 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::once("instruments_ping_an_unshaped_veth_in_microseconds", Load::Alone, ping_is_quick),
         Case::once("instruments_ping_pipelines_requests", Load::Light, ping_pipelines),
-        Case::once("instruments_a_train_crosses_an_unshaped_veth_whole", Load::Light, train_is_whole),
+        Case::once("instruments_a_train_crosses_an_unshaped_veth_whole", Load::Timing, train_is_whole),
         Case::once("instruments_tcp_moves_gigabits_without_repeats", Load::Alone, tcp_is_fast),
         Case::once("instruments_tcp_reads_the_rate_that_tbf_lets_through", Load::Alone, tcp_reads_tbf),
-        Case::once("instruments_a_train_reads_the_rate_and_the_queue_of_tbf", Load::Light, train_reads_tbf),
+        Case::once("instruments_a_train_reads_the_rate_and_the_queue_of_tbf", Load::Timing, train_reads_tbf),
     ]
 }
 

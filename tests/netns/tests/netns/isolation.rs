@@ -10,9 +10,9 @@ use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("two_links_have_shapes_of_their_own", Load::Light, two_links),
-        Case::each_engine("both_ends_can_be_shaped", Load::Light, both_ends),
-        Case::each_engine("neighbour_discovery_is_not_delayed", Load::Light, neighbours),
+        Case::each_engine("two_links_have_shapes_of_their_own", Load::Timing, two_links),
+        Case::each_engine("both_ends_can_be_shaped", Load::Timing, both_ends),
+        Case::each_engine("neighbour_discovery_is_not_delayed", Load::Timing, neighbours),
     ]
 }
 

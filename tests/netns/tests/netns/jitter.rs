@@ -16,15 +16,19 @@ const BIAS_NS: f64 = tolerance::RTT_MEDIAN_NS / 2.0;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("jitter_uniform_mean_and_deviation", Load::Light, |c| {
+        Case::each_engine("jitter_uniform_mean_and_deviation", Load::Timing, |c| {
             check(c, "uniform", JITTER_NS / 3.0_f64.sqrt());
         }),
-        Case::each_engine("jitter_normal_mean_and_deviation", Load::Light, |c| check(c, "normal", JITTER_NS)),
-        Case::each_engine("jitter_pareto_mean_and_deviation", Load::Light, |c| check(c, "pareto", JITTER_NS)),
-        Case::each_engine("jitter_paretonormal_mean_and_deviation", Load::Light, |c| {
+        Case::each_engine("jitter_normal_mean_and_deviation", Load::Timing, |c| {
+            check(c, "normal", JITTER_NS)
+        }),
+        Case::each_engine("jitter_pareto_mean_and_deviation", Load::Timing, |c| {
+            check(c, "pareto", JITTER_NS)
+        }),
+        Case::each_engine("jitter_paretonormal_mean_and_deviation", Load::Timing, |c| {
             check(c, "paretonormal", JITTER_NS)
         }),
-        Case::each_engine("jitter_repeats_with_the_same_seed", Load::Light, repeats)
+        Case::each_engine("jitter_repeats_with_the_same_seed", Load::Timing, repeats)
             // netem takes a seed from Linux 6.6 on.
             .except(Engine::Netem),
     ]

@@ -19,7 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("a_missing_capability_is_named", Load::Light, capabilities),
         Case::once("an_absent_engine_is_refused_in_the_kernels_words", Load::Light, absent_engine),
         Case::once("doctor_agrees_with_apply", Load::Light, doctor),
-        Case::once("auto_picks_an_engine_that_works", Load::Light, auto),
+        Case::once("auto_picks_an_engine_that_works", Load::Timing, auto),
     ]
 }
 

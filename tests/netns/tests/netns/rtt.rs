@@ -10,25 +10,25 @@ use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("latency_100ms_rtt_median", Load::Light, |c| {
+        Case::each_engine("latency_100ms_rtt_median", Load::Timing, |c| {
             check(c, "100ms", "egress", 100.0, Family::V4)
         }),
-        Case::each_engine("latency_10ms_rtt_median", Load::Light, |c| {
+        Case::each_engine("latency_10ms_rtt_median", Load::Timing, |c| {
             check(c, "10ms", "egress", 10.0, Family::V4)
         }),
-        Case::each_engine("latency_1ms_rtt_median", Load::Light, |c| {
+        Case::each_engine("latency_1ms_rtt_median", Load::Timing, |c| {
             check(c, "1ms", "egress", 1.0, Family::V4)
         }),
-        Case::each_engine("latency_100ms_rtt_median_ipv6", Load::Light, |c| {
+        Case::each_engine("latency_100ms_rtt_median_ipv6", Load::Timing, |c| {
             check(c, "100ms", "egress", 100.0, Family::V6);
         }),
-        Case::each_engine("latency_100ms_ingress_rtt_median", Load::Light, |c| {
+        Case::each_engine("latency_100ms_ingress_rtt_median", Load::Timing, |c| {
             check(c, "100ms", "ingress", 100.0, Family::V4);
         }),
-        Case::each_engine("latency_50ms_both_rtt_median_is_double", Load::Light, |c| {
+        Case::each_engine("latency_50ms_both_rtt_median_is_double", Load::Timing, |c| {
             check(c, "50ms", "both", 100.0, Family::V4);
         }),
-        Case::each_engine("latency_50ms_both_rtt_median_is_double_ipv6", Load::Light, |c| {
+        Case::each_engine("latency_50ms_both_rtt_median_is_double_ipv6", Load::Timing, |c| {
             check(c, "50ms", "both", 100.0, Family::V6);
         }),
     ]
