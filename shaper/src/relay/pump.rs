@@ -106,7 +106,7 @@ impl Pump {
             tether: tether::Watch::new(tether),
             report,
             timer: Timer::new()?,
-            pace: Pace::new(now_ns()),
+            pace: Pace::new(now_ns(), wait::call_ns()),
             arena: Arena::new()?,
             queue: Queue::default(),
             due: Vec::with_capacity(BATCH),
@@ -159,16 +159,13 @@ impl Pump {
             }
             Rest::Wait(until_ns) => {
                 let woken = self.timer.sleep(&self.tap, until_ns)?;
-                let now_ns = wait::now_ns();
-                self.pace.resumed(now_ns);
                 if woken == Woken::ByClock {
-                    self.pace.woke(until_ns, now_ns);
+                    self.pace.woke(until_ns, wait::now_ns());
                 }
                 Ok(woken)
             }
             Rest::Doze(until_ns) => {
                 wait::doze(until_ns)?;
-                self.pace.resumed(wait::now_ns());
                 Ok(Woken::ToRead)
             }
         }

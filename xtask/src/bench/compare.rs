@@ -47,10 +47,10 @@ fn cell(before: &Reading, after: &Reading) -> Option<String> {
         false if (to > from) == (after.better == Better::More) => '+',
         false => '-',
     };
-    Some(if is_share {
-        format!("{}>{}{mark}", digits(from), digits(to))
-    } else {
-        format!("{ratio:.2}{mark}")
+    Some(match is_share {
+        true if is_same => "same ".to_owned(),
+        true => format!("{}>{}{mark}", digits(from), digits(to)),
+        false => format!("{ratio:.2}{mark}"),
     })
 }
 

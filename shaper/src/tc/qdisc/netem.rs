@@ -129,7 +129,9 @@ impl Options {
             words.extend([" ", &format::time(self.jitter_ns)]);
         }
         // tc has no table of that name: uniform is what it does without one.
-        if let Some(distribution) = self.distribution.as_ref().filter(|distribution| distribution.name != "uniform") {
+        if let Some(distribution) =
+            self.distribution.as_ref().filter(|distribution| distribution.name != "uniform")
+        {
             words.extend([" distribution ", &distribution.name]);
         }
         if let Some(rate) = self.rate_bytes_per_sec {
