@@ -20,5 +20,6 @@ pub mod runner;
 pub mod shaper;
 pub mod snapshot;
 pub mod tolerance;
+pub mod undisturbed;
 pub mod wait;
 pub mod world;

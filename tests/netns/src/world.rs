@@ -1,5 +1,6 @@
 //! A world: two namespaces joined by links, and the commands and measurements of a trial.
 
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +14,7 @@ use crate::engine::Engine;
 use crate::node::Node;
 use crate::shaper::{self as binary, Exit, Output};
 use crate::snapshot::Snapshot;
-use crate::{bpf, process, progress, snapshot, wait};
+use crate::{bpf, process, progress, snapshot, tolerance, undisturbed, wait};
 
 /// How long the pieces of a shape may take to go once `clear` is done or their owner is dead.
 ///
@@ -171,10 +172,35 @@ impl World {
 
     /// Pings `destination` from `inst`.
     #[track_caller]
-    pub fn ping_to(&self, destination: std::net::IpAddr, train: &ping::Train) -> Pings {
+    pub fn ping_to(&self, destination: IpAddr, train: &ping::Train) -> Pings {
         progress::note(format!("pinging {destination} {} times", train.count));
         let rtt_ns = self.inst.pinger(destination).run(train).unwrap_or_else(|error| panic!("{error}"));
         Pings { rtt_ns }
+    }
+
+    /// Pings `peer` from `inst` on link 0 and expects a median round trip of `expected_ns`.
+    ///
+    /// # Panics
+    /// When it is another, three times over.
+    #[track_caller]
+    pub fn expect_rtt(&self, expected_ns: f64) {
+        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
+        self.expect_rtt_to(self.peer.ipv4(0), &train, expected_ns);
+    }
+
+    /// As [`World::expect_rtt`], with a certain train to a certain address; returns the reading.
+    #[track_caller]
+    pub fn expect_rtt_to(
+        &self,
+        destination: IpAddr,
+        train: &ping::Train,
+        expected_ns: f64,
+    ) -> stats::Summary {
+        undisturbed::reading(|| {
+            let rtt = self.ping_to(destination, train).expect_all();
+            let is_good = (rtt.p50 - expected_ns).abs() <= tolerance::RTT_MEDIAN_NS;
+            undisturbed::check(rtt, is_good, |rtt| format!("{expected_ns} ns expected: {rtt:?}"))
+        })
     }
 
     /// Pings until the link's own round trip is known: neighbours resolved, caches warm.
@@ -185,9 +211,10 @@ impl World {
 
     /// As [`World::baseline_ns`], to a certain address.
     #[track_caller]
-    pub fn baseline_to(&self, destination: std::net::IpAddr) -> f64 {
+    pub fn baseline_to(&self, destination: IpAddr) -> f64 {
         let train = ping::Train { count: 30, interval: Duration::from_millis(2), ..Default::default() };
-        self.ping_to(destination, &train).expect_all().p50
+        // The least and not the median: what disturbs an unshaped link is not the link.
+        self.ping_to(destination, &train).expect_all().min
     }
 
     /// Opens a pair of UDP ends, from `inst` to `peer` on link 0.

@@ -8,7 +8,6 @@ use shaper::measure::ping;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::shaper::Exit;
-use shaper_netns_tests::tolerance::RTT_MEDIAN_NS;
 use shaper_netns_tests::world::{GONE_WITHIN, World};
 use shaper_netns_tests::{bpf, kernel, process, progress, wait};
 
@@ -56,7 +55,7 @@ fn killed_relay(context: &Context, direction: &str) {
     world.apply(context.engine(), &args);
     let mut objects = world.bpf_objects();
     let relay = only_process(&world);
-    expect_rtt(&world, baseline_ns + 30e6);
+    world.expect_rtt(baseline_ns + 30e6);
 
     process::kill_now(relay);
     let probe = ping::Train { count: 1, timeout: Duration::from_millis(20), ..Default::default() };
@@ -64,14 +63,14 @@ fn killed_relay(context: &Context, direction: &str) {
         world.ping(&probe).rtt_ns.first().copied().flatten()
     });
     println!("{direction}: passes {took:?} after the relay's death, in {:.3} ms", rtt_ns as f64 / 1e6);
-    expect_rtt(&world, baseline_ns);
+    world.expect_rtt(baseline_ns);
     let show = world.show();
     assert!(show.says_relay_gone(direction), "{show:?}");
 
     world.apply(context.engine(), &args);
     objects.extend(world.bpf_objects());
     assert_ne!(only_process(&world), relay);
-    expect_rtt(&world, baseline_ns + 30e6);
+    world.expect_rtt(baseline_ns + 30e6);
     assert!(!world.show().says_relay_gone(direction), "{:?}", world.show());
     world.clear();
     world.expect_restored(&before, &objects);
@@ -197,12 +196,6 @@ fn link_gone(context: &Context) {
         links.into_iter().map(|link| link.name).collect()
     };
     assert_eq!(names(&world), names(&untouched));
-}
-
-fn expect_rtt(world: &World, expected_ns: f64) {
-    let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
-    let rtt = world.ping(&train).expect_all();
-    assert!((rtt.p50 - expected_ns).abs() <= RTT_MEDIAN_NS, "{rtt:?}, {expected_ns} ns expected");
 }
 
 fn only_process(world: &World) -> i32 {

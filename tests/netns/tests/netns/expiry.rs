@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use shaper::measure::ping;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
-use shaper_netns_tests::tolerance::RTT_MEDIAN_NS;
 use shaper_netns_tests::wait;
 use shaper_netns_tests::world::World;
 
@@ -35,8 +34,7 @@ fn check(context: &Context, direction: &str) {
     world.apply(context.engine(), &["--latency", "50ms", "--for", "1s", "--direction", direction]);
     let applied = Instant::now();
     let objects = world.bpf_objects();
-    let rtt = world.ping(&ping::Train { count: 10, ..Default::default() }).expect_all();
-    assert!((rtt.p50 - baseline_ns - 50e6).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
+    world.expect_rtt(baseline_ns + 50e6);
     let one = ping::Train { count: 1, ..Default::default() };
     wait::until("a packet is not delayed", FOR + Duration::from_secs(1), || {
         (world.ping(&one).expect_all().p50 < 25e6).then_some(())
@@ -49,9 +47,7 @@ fn check(context: &Context, direction: &str) {
         least <= FOR + Duration::from_millis(50) + shaper_netns_tests::tolerance::WORST_WAKEUP,
         "{least:?}"
     );
-    let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
-    let rtt = world.ping(&train).expect_all();
-    assert!((rtt.p50 - baseline_ns).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
+    world.expect_rtt(baseline_ns);
     world.clear();
     world.expect_restored(&before, &objects);
 }
@@ -65,8 +61,7 @@ fn applied_again(context: &Context) {
         (world.ping(&one).expect_all().p50 < 25e6).then_some(())
     });
     world.apply(context.engine(), &["--latency", "50ms"]);
-    let rtt = world.ping(&ping::Train { count: 10, ..Default::default() }).expect_all();
-    assert!((rtt.p50 - baseline_ns - 50e6).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
+    world.expect_rtt(baseline_ns + 50e6);
     if context.engine() == Engine::Relay {
         assert_eq!(world.processes().len(), 1);
     }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use shaper::measure::{ping, udp};
+use shaper::measure::udp;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
-use shaper_netns_tests::tolerance::RTT_MEDIAN_NS;
 use shaper_netns_tests::world::World;
 use shaper_netns_tests::{foreign, progress};
 
@@ -44,9 +43,7 @@ fn replaces(context: &Context) {
     let baseline_ns = world.baseline_ns();
     for (latency, added_ns) in [("30ms", 30e6), ("5ms", 5e6), ("60ms", 60e6)] {
         world.apply(context.engine(), &["--latency", latency]);
-        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
-        let rtt = world.ping(&train).expect_all();
-        assert!((rtt.p50 - baseline_ns - added_ns).abs() <= RTT_MEDIAN_NS, "{latency}: {rtt:?}");
+        world.expect_rtt(baseline_ns + added_ns);
     }
     assert_eq!(world.show().attachments(), 1);
 }
@@ -104,9 +101,7 @@ fn other_engine(context: &Context) {
         world.apply(other, &["--latency", "30ms", "--direction", "both"]);
         let mut objects = world.bpf_objects();
         world.apply(context.engine(), &["--latency", "10ms", "--direction", "both"]);
-        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
-        let rtt = world.ping(&train).expect_all();
-        assert!((rtt.p50 - baseline_ns - 20e6).abs() <= RTT_MEDIAN_NS, "after {other}: {rtt:?}");
+        world.expect_rtt(baseline_ns + 20e6);
         objects.extend(world.bpf_objects());
         world.clear();
         world.expect_restored(&before, &objects);

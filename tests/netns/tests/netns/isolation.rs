@@ -5,7 +5,6 @@ use std::time::Duration;
 use shaper::measure::ping;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::shaper::Exit;
-use shaper_netns_tests::tolerance::RTT_MEDIAN_NS;
 use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -30,9 +29,7 @@ fn two_links(context: &Context) {
     let baseline_ns = ends.map(|end| world.baseline_to(end));
     let expect = |added_ns: [f64; 2]| {
         for link in 0..2 {
-            let rtt = world.ping_to(ends[link], &TRAIN).expect_all();
-            let off = rtt.p50 - baseline_ns[link] - added_ns[link];
-            assert!(off.abs() <= RTT_MEDIAN_NS, "eth{link}: {off} ns off: {rtt:?}");
+            world.expect_rtt_to(ends[link], &TRAIN, baseline_ns[link] + added_ns[link]);
         }
     };
     let before = world.snapshot();
@@ -62,13 +59,11 @@ fn both_ends(context: &Context) {
     };
     world.apply(context.engine(), &["--latency", "20ms"]);
     shaper("apply", &["--engine", context.engine().name(), "--latency", "30ms"]);
-    let rtt = world.ping(&TRAIN).expect_all();
-    assert!((rtt.p50 - baseline_ns - 50e6).abs() <= RTT_MEDIAN_NS, "{rtt:?}");
+    world.expect_rtt(baseline_ns + 50e6);
     let mut objects = world.bpf_objects();
     objects.extend(shaper_netns_tests::bpf::Objects::held_in(&world.peer));
     world.clear();
-    let rtt = world.ping(&TRAIN).expect_all();
-    assert!((rtt.p50 - baseline_ns - 30e6).abs() <= RTT_MEDIAN_NS, "the peer's shape stays: {rtt:?}");
+    world.expect_rtt(baseline_ns + 30e6);
     shaper("clear", &[]);
     world.expect_restored(&before, &objects);
 }

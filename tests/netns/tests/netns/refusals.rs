@@ -136,8 +136,7 @@ fn auto(_: &Context) {
     let baseline_ns = world.baseline_ns();
     world.shaper("apply", &["--latency", "20ms"]).expect(Exit::Done);
     let objects = world.bpf_objects();
-    let rtt = world.ping(&Default::default()).expect_all();
-    assert!((rtt.p50 - baseline_ns - 20e6).abs() <= shaper_netns_tests::tolerance::RTT_MEDIAN_NS, "{rtt:?}");
+    world.expect_rtt(baseline_ns + 20e6);
     world.clear();
     world.expect_restored(&before, &objects);
 }

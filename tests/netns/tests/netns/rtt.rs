@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use shaper::measure::ping;
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::tolerance::RTT_MEDIAN_NS;
 use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -49,8 +48,8 @@ fn check(context: &Context, latency: &str, direction: &str, added_ms: f64, famil
     let baseline_ns = world.baseline_to(destination);
     world.apply(context.engine(), &["--latency", latency, "--direction", direction]);
     let train = ping::Train { count: 50, interval: Duration::from_millis(20), ..Default::default() };
-    let rtt = world.ping_to(destination, &train).expect_all();
     let expected_ns = baseline_ns + added_ms * 1e6;
+    let rtt = world.expect_rtt_to(destination, &train, expected_ns);
     println!(
         "{} {latency} {direction}: median {:+.3} ms off {:.3} ms, p99 {:+.3} ms off",
         context.engine(),
@@ -58,5 +57,4 @@ fn check(context: &Context, latency: &str, direction: &str, added_ms: f64, famil
         expected_ns / 1e6,
         (rtt.p99 - expected_ns) / 1e6,
     );
-    assert!((rtt.p50 - expected_ns).abs() <= RTT_MEDIAN_NS, "{rtt:?}, {expected_ns} ns expected");
 }
