@@ -65,16 +65,14 @@ pub(super) fn start(
     let dev = link::by_name(session.socket(), &name)?.device();
     set_up_tap(session, request.direction, &dev, programs)?;
 
-    let packet = match request.direction {
-        Direction::Egress => Some(session.netns().run(packet::open)?.map_err(Error::Packet)?),
-        Direction::Ingress => None,
-    };
+    // Egress leaves through it; by it, a relay of either direction knows whether its link is still there.
+    let packet = session.netns().run(packet::open)?.map_err(Error::Packet)?;
     maps.set_relay_report(&RelayReport {
         held_frames_max: u64::from(limits::packets(&request.shape)),
         held_bytes_max: limits::bytes(&request.shape),
         ..RelayReport::default()
     })?;
-    spawn(session, request, &tap.fd, packet.as_ref(), maps)?;
+    spawn(session, request, &tap.fd, &packet, maps)?;
     Ok(dev)
 }
 
@@ -153,7 +151,7 @@ fn spawn(
     session: &Session,
     request: &Request,
     tap: &OwnedFd,
-    packet: Option<&OwnedFd>,
+    packet: &OwnedFd,
     maps: &Maps,
 ) -> Result<(), Error> {
     let failed = |reason: String| Error::StartRelay { reason };
@@ -170,9 +168,7 @@ fn spawn(
     give("--tap-fd", tap.as_fd())?;
     give("--report-fd", report)?;
     give("--ready-fd", tell.as_fd())?;
-    if let Some(packet) = packet {
-        give("--packet-fd", packet.as_fd())?;
-    }
+    give("--packet-fd", packet.as_fd())?;
     let direction = shape::Direction::from(request.direction).name();
     command.args(["--direction", direction, "--ifindex", &request.link.ifindex.to_string()]);
     if let Some(tether) = &request.tether {
