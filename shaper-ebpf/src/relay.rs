@@ -1,14 +1,12 @@
 //! Engine `relay`: a process holds the packet. The classifier on the link decides and steers what must wait into a TAP;
 //! on the TAP's egress the departure time is written in front of the frame.
 
-use aya_ebpf::bindings::{BPF_F_INGRESS, TC_ACT_OK, TC_ACT_SHOT, TC_ACT_STOLEN};
-use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_ns, bpf_redirect, bpf_skb_change_head, bpf_skb_store_bytes,
-};
+use aya_ebpf::bindings::{BPF_F_INGRESS, TC_ACT_OK, TC_ACT_SHOT};
+use aya_ebpf::helpers::generated::{bpf_redirect, bpf_skb_change_head, bpf_skb_store_bytes};
 use aya_ebpf::programs::TcContext;
 use shaper_common::abi::{HoldHeader, Link};
-use shaper_common::decide::Fate;
 
+use crate::shape::shape;
 use crate::{maps, packet};
 
 /// In `skb->cb[2]`: `cb[0]` and `cb[1]` hold a departure time. What reaches the TAP without it is not ours to send.
@@ -17,51 +15,21 @@ const STEERED: u32 = 0x5a57_4544;
 /// On the link: decides, and redirects to the TAP.
 #[inline(always)]
 pub(crate) fn steer(ctx: &TcContext) -> i32 {
-    if packet::take_shaped(ctx) {
-        return packet::PASS;
-    }
-    let (Some(link), Some(rule), Some(state), Some(counters)) =
-        (maps::link(), maps::rule(), maps::state(), maps::counters())
-    else {
-        return packet::PASS;
-    };
-    let frame = packet::frame(ctx);
-    counters.packets += u64::from(frame.wire_packets);
-    counters.bytes += u64::from(frame.wire_bytes);
-    if !packet::is_shapeable(ctx) {
-        counters.passed_not_ip += u64::from(frame.wire_packets);
-        return packet::PASS;
-    }
-    // SAFETY: no arguments.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
-    if !is_held(ctx, link, now_ns) {
-        counters.passed_unheld += u64::from(frame.wire_packets);
-        return packet::PASS;
-    }
-    let at_ns = match shaper_common::decide::decide(rule, &state, frame, now_ns) {
-        Fate::Expired => {
-            counters.passed_expired += u64::from(frame.wire_packets);
-            return packet::PASS;
-        }
-        Fate::QueueFull => {
-            counters.queue_drops += u64::from(frame.wire_packets);
-            return TC_ACT_STOLEN as i32;
-        }
-        Fate::Depart { at_ns } => at_ns,
-    };
-    counters.delayed_packets += u64::from(frame.wire_packets);
-    counters.delayed_bytes += u64::from(frame.wire_bytes);
-    counters.delayed_frames += 1;
-    counters.delay_ns_sum += at_ns - now_ns;
-    let skb = packet::skb(ctx);
-    // SAFETY: the context pointer is valid for the program's whole run.
-    unsafe {
-        (*skb).cb[0] = at_ns as u32;
-        (*skb).cb[1] = (at_ns >> 32) as u32;
-        (*skb).cb[2] = STEERED;
-    }
-    // SAFETY: no memory is passed.
-    unsafe { bpf_redirect(link.holder_ifindex, 0) as i32 }
+    shape(
+        ctx,
+        |link, now_ns| is_held(ctx, link, now_ns),
+        |link, at_ns| {
+            let skb = packet::skb(ctx);
+            // SAFETY: the context pointer is valid for the program's whole run.
+            unsafe {
+                (*skb).cb[0] = at_ns as u32;
+                (*skb).cb[1] = (at_ns >> 32) as u32;
+                (*skb).cb[2] = STEERED;
+            }
+            // SAFETY: no memory is passed.
+            Some(unsafe { bpf_redirect(link.holder_ifindex, 0) as i32 })
+        },
+    )
 }
 
 /// Whether somebody reads the TAP: the device is there (it goes with the process that made it) and the relay's heartbeat

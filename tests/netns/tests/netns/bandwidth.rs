@@ -11,8 +11,8 @@ use shaper_netns_tests::{kernel, progress, undisturbed};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("bandwidth_1mbit_goodput", Load::Light, |c| goodput(c, "1mbit", 1e6, 3, 9)),
-        Case::each_engine("bandwidth_10mbit_goodput", Load::Light, |c| goodput(c, "10mbit", 10e6, 2, 4)),
+        Case::each_engine("bandwidth_1mbit_goodput", Load::Timing, |c| goodput(c, "1mbit", 1e6, 2, 6)),
+        Case::each_engine("bandwidth_10mbit_goodput", Load::Timing, |c| goodput(c, "10mbit", 10e6, 1, 3)),
         Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, hundred).except(Engine::Relay),
         Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, hundred).only(Engine::Relay).when(|| {
             // 8,200 single packets a second, each read by a system call that takes 30 µs there: 80 Mbit/s were seen.
@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 Ok(())
             }
         }),
-        Case::each_engine("bandwidth_1gbit_goodput", Load::Alone, |c| goodput(c, "1gbit", 1e9, 1, 3)).when(
+        Case::each_engine("bandwidth_1gbit_goodput", Load::Alone, |c| goodput(c, "1gbit", 1e9, 1, 2)).when(
             || {
                 // One processor without a JIT spends more than a gigabit's time on sending, receiving and shaping at once.
                 if kernel::is_user_mode() {
@@ -60,7 +60,7 @@ fn ingress_goodput(context: &Context) {
     let listener = world.inst.tcp_listener(world.inst.ipv4(0), buffers);
     let callers = world.peer.tcp_callers(&listener, 1, buffers);
     progress::note("receiving over TCP");
-    let bulk = tcp::Bulk { warm_up: Duration::from_secs(2), duration: Duration::from_secs(4) };
+    let bulk = tcp::Bulk { warm_up: Duration::from_secs(2), duration: Duration::from_secs(3) };
     let report = tcp::run(&listener, callers, &bulk).unwrap_or_else(|error| panic!("{error}"));
     check_goodput(context, &report, "10mbit ingress", 10e6);
 }

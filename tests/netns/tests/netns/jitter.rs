@@ -34,10 +34,10 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Two or four seconds of packets. Sending, holding and receiving one takes the only processor of User-mode Linux some 0.3 ms.
+/// Two seconds of packets. Sending, holding and receiving one takes the only processor of User-mode Linux some 0.3 ms.
 fn train() -> udp::Train {
     let (count, interval) = match kernel::is_user_mode() {
-        true => (2000, Duration::from_millis(2)),
+        true => (2000, Duration::from_millis(1)),
         false => (4000, Duration::from_micros(500)),
     };
     udp::Train { count, payload: 64, interval, drain: Duration::from_secs(1) }
