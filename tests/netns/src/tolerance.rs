@@ -15,8 +15,14 @@ pub const TCP_PAYLOAD: f64 = 1500.0 - (TCP_HEADERS - 14.0);
 /// Bytes that UDP over IPv4 puts before its payload on an Ethernet wire.
 pub const UDP_HEADERS: usize = 14 + 20 + 8;
 
-/// How far the median round trip may be from baseline plus latency: what the issue promises, 0.5 ms.
+/// How far the median round trip may be from baseline plus latency: what the issue promises of a link shaped on one side, 0.5 ms.
 pub const RTT_MEDIAN_NS: f64 = 0.5e6;
+
+/// Returns how far the median round trip may be when packets are held `times` on their way there and back: each time is a timer
+/// and a hand-off of its own.
+pub const fn rtt_median_ns(times: u32) -> f64 {
+    RTT_MEDIAN_NS * times as f64
+}
 
 /// Share by which goodput may miss the rate less headers: what the issue promises, 2 %.
 pub const GOODPUT_SHARE: f64 = 0.02;

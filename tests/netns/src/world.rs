@@ -184,21 +184,28 @@ impl World {
     /// When it is another, three times over.
     #[track_caller]
     pub fn expect_rtt(&self, expected_ns: f64) {
-        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
-        self.expect_rtt_to(self.peer.ipv4(0), &train, expected_ns);
+        self.expect_rtt_held(1, expected_ns);
     }
 
-    /// As [`World::expect_rtt`], with a certain train to a certain address; returns the reading.
+    /// As [`World::expect_rtt`], when packets are held `times` on their way there and back.
+    #[track_caller]
+    pub fn expect_rtt_held(&self, times: u32, expected_ns: f64) {
+        let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
+        self.expect_rtt_to(self.peer.ipv4(0), &train, times, expected_ns);
+    }
+
+    /// As [`World::expect_rtt_held`], with a certain train to a certain address; returns the reading.
     #[track_caller]
     pub fn expect_rtt_to(
         &self,
         destination: IpAddr,
         train: &ping::Train,
+        times: u32,
         expected_ns: f64,
     ) -> stats::Summary {
         undisturbed::reading(|| {
             let rtt = self.ping_to(destination, train).expect_all();
-            let is_good = (rtt.p50 - expected_ns).abs() <= tolerance::RTT_MEDIAN_NS;
+            let is_good = (rtt.p50 - expected_ns).abs() <= tolerance::rtt_median_ns(times);
             undisturbed::check(rtt, is_good, |rtt| format!("{expected_ns} ns expected: {rtt:?}"))
         })
     }

@@ -27,23 +27,23 @@ fn two_links(context: &Context) {
     let engine = context.engine();
     let ends = [world.peer.ipv4(0), world.peer.ipv4(1)];
     let baseline_ns = ends.map(|end| world.baseline_to(end));
-    let expect = |added_ns: [f64; 2]| {
+    let expect = |added_ns: [f64; 2], times: [u32; 2]| {
         for link in 0..2 {
-            world.expect_rtt_to(ends[link], &TRAIN, baseline_ns[link] + added_ns[link]);
+            world.expect_rtt_to(ends[link], &TRAIN, times[link], baseline_ns[link] + added_ns[link]);
         }
     };
     let before = world.snapshot();
     world.apply(engine, &["--dev", "eth0", "--latency", "20ms"]);
-    expect([20e6, 0.0]);
+    expect([20e6, 0.0], [1, 1]);
     world.apply(engine, &["--dev", "eth1", "--latency", "50ms", "--direction", "both"]);
-    expect([20e6, 100e6]);
+    expect([20e6, 100e6], [1, 2]);
     assert_eq!(world.show().attachments(), 3);
     world.apply(engine, &["--dev", "eth0", "--latency", "30ms"]);
-    expect([30e6, 100e6]);
+    expect([30e6, 100e6], [1, 2]);
     let objects = world.bpf_objects();
     world.clear();
     world.expect_restored(&before, &objects);
-    expect([0.0, 0.0]);
+    expect([0.0, 0.0], [1, 1]);
 }
 
 /// Two namespaces, one link: each shapes its own end.
@@ -59,7 +59,7 @@ fn both_ends(context: &Context) {
     };
     world.apply(context.engine(), &["--latency", "20ms"]);
     shaper("apply", &["--engine", context.engine().name(), "--latency", "30ms"]);
-    world.expect_rtt(baseline_ns + 50e6);
+    world.expect_rtt_held(2, baseline_ns + 50e6);
     let mut objects = world.bpf_objects();
     objects.extend(shaper_netns_tests::bpf::Objects::held_in(&world.peer));
     world.clear();

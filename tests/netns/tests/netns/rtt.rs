@@ -49,7 +49,8 @@ fn check(context: &Context, latency: &str, direction: &str, added_ms: f64, famil
     world.apply(context.engine(), &["--latency", latency, "--direction", direction]);
     let train = ping::Train { count: 50, interval: Duration::from_millis(20), ..Default::default() };
     let expected_ns = baseline_ns + added_ms * 1e6;
-    let rtt = world.expect_rtt_to(destination, &train, expected_ns);
+    let times = if direction == "both" { 2 } else { 1 };
+    let rtt = world.expect_rtt_to(destination, &train, times, expected_ns);
     println!(
         "{} {latency} {direction}: median {:+.3} ms off {:.3} ms, p99 {:+.3} ms off",
         context.engine(),
