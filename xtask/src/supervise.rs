@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,13 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long a child that is asked to end may clean up.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// The first processes of all running groups: their status is for whoever waits for the group.
+static LEADERS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+fn leaders() -> MutexGuard<'static, Vec<Pid>> {
+    LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A running group of processes; dropping it ends them all.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -35,11 +43,14 @@ impl Group {
         announce(command);
         // What outlives its parent becomes our child, and can be waited for.
         set_child_subreaper(true).context("cannot become a subreaper")?;
+        // Held until the new leader is known: nobody else may reap it.
+        let mut leaders = leaders();
         let leader = command
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot run `{}`", command.get_program().display()))?;
         let id = Pid::from_raw(i32::try_from(leader.id()).context("process id")?);
+        leaders.push(id);
         Ok(Self { leader, id })
     }
 
@@ -47,7 +58,7 @@ impl Group {
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + timeout;
         loop {
-            self.reap_orphans();
+            reap_orphans();
             if let Some(status) = self.leader.try_wait().context("cannot wait for a child")? {
                 return Ok(status);
             }
@@ -63,18 +74,6 @@ impl Group {
         }
     }
 
-    /// Reaps what came to us as a subreaper: a test that looks for a process it ended must not find a zombie.
-    fn reap_orphans(&self) {
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while let Some(pid) = waitid(Id::All, look).ok().and_then(|status| status.pid()) {
-            // Only looked at, not taken: the leader's status belongs to `leader`.
-            if pid == self.id {
-                break;
-            }
-            let _ = waitpid(pid, None);
-        }
-    }
-
     fn ask_to_end(&mut self) {
         let _ = killpg(self.id, Signal::SIGTERM);
         let deadline = Instant::now() + GRACE;
@@ -84,11 +83,25 @@ impl Group {
     }
 }
 
+/// Reaps what came to us as a subreaper: a test that looks for a process it ended must not find a zombie.
+fn reap_orphans() {
+    let leaders = leaders();
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    // Only looked at, not taken, until it is known to be no leader.
+    while let Some(pid) = waitid(Id::All, look).ok().and_then(|status| status.pid()) {
+        if leaders.contains(&pid) {
+            break;
+        }
+        let _ = waitpid(pid, None);
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
         // An error says that nobody is left, which is the usual case.
         let _ = killpg(self.id, Signal::SIGKILL);
         let _ = self.leader.wait();
+        leaders().retain(|leader| *leader != self.id);
         while matches!(waitpid(Pid::from_raw(-self.id.as_raw()), None), Ok(_) | Err(Errno::EINTR)) {}
     }
 }

@@ -33,9 +33,22 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     if !arguments.list {
         named::sweep();
     }
-    let conclusion = libtest_mimic::run(&arguments, cases.into_iter().flat_map(trials).collect());
+    let (shard, shards) = shard().unwrap_or((0, 1));
+    // Every so many-th: the engines of a case, which take about as long as each other, are spread.
+    let trials = cases.into_iter().flat_map(trials).skip(shard).step_by(shards).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
     // Not the end of `main`: a trial that hangs is still on its thread, and its world ends with the process.
     conclusion.exit()
+}
+
+/// The part of the trials to run, from zero, and the number of parts: `SHAPER_SHARD=0/2`.
+fn shard() -> Option<(usize, usize)> {
+    let text = std::env::var("SHAPER_SHARD").ok()?;
+    let (shard, shards) = text.split_once('/').expect("SHAPER_SHARD is like `0/2`");
+    let number = |text: &str| text.parse::<usize>().expect("SHAPER_SHARD has two numbers");
+    let (shard, shards) = (number(shard), number(shards));
+    assert!(shard < shards, "SHAPER_SHARD={text}: there is no such part");
+    Some((shard, shards))
 }
 
 fn trials(case: Case) -> impl Iterator<Item = Trial> {

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result};
 
 use crate::workspace::Workspace;
 pub(crate) use guest::main as init;
-pub(crate) use machine::{Job, Machine};
+pub(crate) use machine::{Ended, Job, Machine, processors};
 
 /// Runs a command in User-mode Linux, fetched and unpacked below the target directory.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use shaper::measure::{tcp, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
 use shaper_netns_tests::world::World;
 use shaper_netns_tests::{kernel, progress, undisturbed};
@@ -13,15 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("bandwidth_1mbit_goodput", Load::Timing, |c| goodput(c, "1mbit", 1e6, 2, 6)),
         Case::each_engine("bandwidth_10mbit_goodput", Load::Timing, |c| goodput(c, "10mbit", 10e6, 1, 3)),
-        Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, hundred).except(Engine::Relay),
-        Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, hundred).only(Engine::Relay).when(|| {
-            // 8,200 single packets a second, each read by a system call that takes 30 µs there: 80 Mbit/s were seen.
-            if kernel::is_user_mode() {
-                Err("User-mode Linux is too slow for 100 Mbit/s of single packets through a process".into())
-            } else {
-                Ok(())
-            }
-        }),
+        Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, |c| goodput(c, "100mbit", 100e6, 1, 3)),
         Case::each_engine("bandwidth_1gbit_goodput", Load::Alone, |c| goodput(c, "1gbit", 1e9, 1, 2)).when(
             || {
                 // One processor without a JIT spends more than a gigabit's time on sending, receiving and shaping at once.
@@ -37,10 +28,6 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("bandwidth_queue_in_bytes_bounds_the_delay", Load::Alone, queue_in_bytes),
         Case::each_engine("bandwidth_idle_link_delays_by_one_packet_time", Load::Timing, idle),
     ]
-}
-
-fn hundred(context: &Context) {
-    goodput(context, "100mbit", 100e6, 1, 3);
 }
 
 fn goodput(context: &Context, bandwidth: &str, rate: f64, warm_up_s: u64, duration_s: u64) {

@@ -16,21 +16,6 @@ const SHARE_OF_UNSHAPED: f64 = 0.5;
 const SHARE_OF_WINDOW: f64 = 0.8;
 /// What the issue asks of each engine where the kernel has netem, of plain netem.
 const SHARE_OF_NETEM: f64 = 0.9;
-/// Copies of each byte between two sockets on one machine: in at the sender, out at the receiver.
-const COPIES: f64 = 2.0;
-/// Copies that a relay adds: out of the kernel and in again.
-const COPIES_OF_RELAY: f64 = 2.0;
-
-/// What `engine` is to reach of plain netem in one flow, on the one processor that User-mode Linux has.
-///
-/// There a flow runs at the speed of copying: a relay, which copies twice as often, cannot be as fast as a qdisc.
-fn share_of_netem(engine: Engine) -> f64 {
-    match engine {
-        Engine::Edt | Engine::Netem => SHARE_OF_NETEM,
-        Engine::Relay => SHARE_OF_NETEM * COPIES / (COPIES + COPIES_OF_RELAY),
-    }
-}
-
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("tcp_at_1ms_gets_half_of_the_unshaped_link", Load::Alone, at_1ms)
@@ -154,12 +139,12 @@ fn as_netem(context: &Context) {
         check_flows(&report, 10e-3);
         best.shaped(report.goodput_bits_per_sec());
         world.clear();
-        if best.share() >= share_of_netem(context.engine()) {
+        if best.share() >= SHARE_OF_NETEM {
             break;
         }
     }
     println!("{} at 10 ms against plain netem: {best}", context.engine());
-    assert!(best.share() >= share_of_netem(context.engine()), "{best}");
+    assert!(best.share() >= SHARE_OF_NETEM, "{best}");
 }
 
 /// Without netem there is nothing to compare with; the trials above hold such a kernel to the window instead.
