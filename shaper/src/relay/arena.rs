@@ -60,6 +60,8 @@ pub(super) struct Arena {
     idle: Vec<Chunk>,
     filling: u32,
     filled: usize,
+    /// Where the room last returned starts, in the chunk being filled.
+    room_at: usize,
     live_bytes: usize,
 }
 
@@ -73,29 +75,44 @@ impl Arena {
             idle: Vec::new(),
             filling: 0,
             filled: 0,
+            room_at: 0,
             live_bytes: 0,
         })
     }
 
-    /// Returns room for one read, of at least `READ_LEN_MAX` bytes.
+    /// Returns room for at least one read of `READ_LEN_MAX` bytes.
     pub(super) fn room(&mut self) -> Result<&mut [u8], Errno> {
         self.make_room(READ_LEN_MAX)?;
-        let filled = self.filled;
-        Ok(&mut self.chunk_mut(self.filling).memory.bytes_mut()[filled..])
+        self.room_at = self.filled;
+        Ok(self.last_room())
     }
 
-    /// Keeps `range` of the room last returned as a frame.
+    /// The room last returned, once more.
+    pub(super) fn last_room(&mut self) -> &mut [u8] {
+        let room_at = self.room_at;
+        &mut self.chunk_mut(self.filling).memory.bytes_mut()[room_at..]
+    }
+
+    /// Keeps `range` of the room last returned as a frame; it lies behind those kept before.
+    ///
+    /// A frame that leaves more than its own length unused in front of it is moved down, so that at most half of a chunk is lost.
     pub(super) fn keep(&mut self, range: Range<usize>) -> Span {
         let len = u32::try_from(range.len()).expect("a frame is shorter than a chunk");
-        let offset = u32::try_from(self.filled + range.start).expect("a chunk is shorter than 4 GiB");
-        let span = Span { chunk: self.filling, offset, len };
+        let read_at = self.room_at + range.start;
+        let filled = self.filled;
+        assert!(read_at >= filled && read_at + range.len() <= CHUNK_LEN.get());
         let chunk = self.chunk_mut(self.filling);
-        assert!(range.end + (span.offset as usize - range.start) <= CHUNK_LEN.get());
         chunk.live_frames += 1;
         chunk.live_bytes += len;
-        self.filled = offset as usize + range.len();
+        let at = if read_at - filled > range.len() {
+            chunk.memory.bytes_mut().copy_within(read_at..read_at + range.len(), filled);
+            filled
+        } else {
+            read_at
+        };
+        self.filled = at + range.len();
         self.live_bytes += range.len();
-        span
+        Span { chunk: self.filling, offset: u32::try_from(at).expect("a chunk is shorter than 4 GiB"), len }
     }
 
     /// The bytes of a frame that was kept and not yet freed.
@@ -143,6 +160,7 @@ impl Arena {
         };
         to.memory.bytes_mut()[filled..filled + span.len as usize]
             .copy_from_slice(&from.memory.bytes()[span.range()]);
+        self.room_at = filled;
         let moved = self.keep(0..span.len as usize);
         self.free(*span);
         *span = moved;

@@ -11,6 +11,7 @@
 
 mod arena;
 mod hold;
+mod intake;
 mod memory;
 mod pace;
 pub mod packet;

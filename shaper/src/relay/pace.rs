@@ -9,8 +9,8 @@
 /// Chosen by measurement at 20 000 frames per second (Linux 6.18, two virtual CPUs): with 25 µs a frame cost 27 µs of CPU time, with
 /// 50 µs 19, with 75 µs 15, with 100 µs 11.
 const WAKE_NS: u64 = 75_000;
-/// A wake-up and what follows are some forty system calls long. Where each takes tens of microseconds (User-mode Linux: 30), wake-ups
-/// are that much further apart: one TCP flow at 10 ms made 1.0 Gbit/s there with `WAKE_NS` and 1.6 with this.
+/// A wake-up and what follows are some forty system calls long. Where each takes tens of microseconds (User-mode Linux: 15 to 55),
+/// wake-ups are that much further apart: one TCP flow at 10 ms made 1.0 Gbit/s there with `WAKE_NS` and 1.6 with this.
 const WAKE_CALLS: u64 = 40;
 /// Furthest that wake-ups are kept apart.
 const WAKE_NS_MAX: u64 = 1_000_000;

@@ -7,12 +7,13 @@ use nix::sys::signalfd::SignalFd;
 
 use super::arena::Arena;
 use super::hold::{Held, Queue};
+use super::intake::Intake;
 use super::pace::{Pace, Rest};
 use super::packet::{self, BATCH};
 use super::report::Report;
 use super::tap::{self, Read};
 use super::tether::{self, Tether};
-use super::vnet;
+use super::vnet::{self, READ_LEN_MAX};
 use super::wait::{self, Timer, Woken, now_ns};
 
 /// Longest time between two heartbeats.
@@ -58,9 +59,10 @@ enum End {
 }
 
 /// The relay at work.
-#[derive(Debug)]
 pub(super) struct Pump {
-    tap: OwnedFd,
+    /// The clock when it was last looked at: after waking, after reading and after sending.
+    now_ns: u64,
+    intake: Intake,
     outlet: Outlet,
     link: Option<packet::Link>,
     signals: SignalFd,
@@ -98,15 +100,18 @@ pub(super) struct Parts {
 impl Pump {
     pub(super) fn new(parts: Parts) -> Result<Self, Errno> {
         let Parts { tap, outlet, link, signals, tether, report } = parts;
+        let now_ns = now_ns();
+        let call_ns = wait::call_ns();
         Ok(Self {
-            tap,
+            now_ns,
+            intake: Intake::new(tap, call_ns),
             outlet,
             link,
             signals,
             tether: tether::Watch::new(tether),
             report,
             timer: Timer::new()?,
-            pace: Pace::new(now_ns(), wait::call_ns()),
+            pace: Pace::new(now_ns, call_ns),
             arena: Arena::new()?,
             queue: Queue::default(),
             due: Vec::with_capacity(BATCH),
@@ -115,7 +120,7 @@ impl Pump {
             retry_at_ns: 0,
             refused_since_ns: None,
             beat_at_ns: 0,
-            look_at_ns: now_ns() + LOOK_NS,
+            look_at_ns: now_ns + LOOK_NS,
             flushing: false,
         })
     }
@@ -124,11 +129,10 @@ impl Pump {
     pub(super) fn run(mut self) -> Result<(), Errno> {
         let mut readable = true;
         loop {
-            let now_ns = now_ns();
-            if let Some(end) = self.beat(now_ns) {
+            if let Some(end) = self.beat() {
                 return self.finish(end);
             }
-            match self.send_due(now_ns) {
+            match self.send_due() {
                 Sent::Gone => return self.finish(End::LinkGone),
                 // While frames were sent others may have arrived: looking is cheaper than a sleep that ends at once.
                 Sent::Some => readable = true,
@@ -136,7 +140,10 @@ impl Pump {
             }
             if readable {
                 match self.read()? {
-                    Read::Frame(_) | Read::Unreadable => continue,
+                    Read::Frame(_) | Read::Unreadable => {
+                        self.now_ns = now_ns();
+                        continue;
+                    }
                     Read::Empty => readable = false,
                     Read::Gone => return self.finish(End::TapGone),
                 }
@@ -151,21 +158,22 @@ impl Pump {
 
     /// Waits for a departure, an arrival or the next heartbeat.
     fn rest(&mut self) -> Result<Woken, Errno> {
-        let now_ns = now_ns();
-        match self.pace.rest(now_ns, self.next_departure_ns(), self.beat_at_ns) {
+        match self.pace.rest(self.now_ns, self.next_departure_ns(), self.beat_at_ns) {
             Rest::Spin(until_ns) => {
-                wait::spin(until_ns);
+                self.now_ns = wait::spin(until_ns);
                 Ok(Woken::ByClock)
             }
             Rest::Wait(until_ns) => {
-                let woken = self.timer.sleep(&self.tap, until_ns)?;
+                let woken = self.timer.sleep(self.intake.tap(), until_ns)?;
+                self.now_ns = now_ns();
                 if woken == Woken::ByClock {
-                    self.pace.woke(until_ns, wait::now_ns());
+                    self.pace.woke(until_ns, self.now_ns);
                 }
                 Ok(woken)
             }
             Rest::Doze(until_ns) => {
                 wait::doze(until_ns)?;
+                self.now_ns = now_ns();
                 Ok(Woken::ToRead)
             }
         }
@@ -177,7 +185,8 @@ impl Pump {
     }
 
     /// Tells that the relay lives and, now and then, looks whether it should end.
-    fn beat(&mut self, now_ns: u64) -> Option<End> {
+    fn beat(&mut self) -> Option<End> {
+        let now_ns = self.now_ns;
         self.report.beat(now_ns);
         if now_ns < self.beat_at_ns {
             return None;
@@ -202,30 +211,36 @@ impl Pump {
     /// Reads a batch of frames: `Frame` when there may be more.
     fn read(&mut self) -> Result<Read, Errno> {
         let mut last = Read::Empty;
+        let mut left = READ_BATCH;
         let (frames_max, bytes_max) = self.report.held_max();
-        for _ in 0..READ_BATCH {
-            let room = self.arena.room()?;
-            last = tap::read(&self.tap, room);
-            let len = match last {
-                Read::Frame(len) => len,
-                Read::Unreadable => {
+        while left > 0 {
+            for (slot, read) in self.intake.read(self.arena.room()?).iter().enumerate() {
+                last = *read;
+                let Read::Frame(len) = last else {
+                    if last == Read::Unreadable {
+                        self.report.send_error();
+                    }
+                    continue;
+                };
+                left = left.saturating_sub(1);
+                let start = slot * READ_LEN_MAX;
+                let Some(stripped) = vnet::strip(&mut self.arena.last_room()[start..start + len]) else {
                     self.report.send_error();
-                    break;
+                    continue;
+                };
+                let len = stripped.range.len() as u64;
+                let held = (self.queue.len() + self.due.len() - self.due_sent) as u64;
+                if held >= frames_max || self.held_bytes + len > bytes_max {
+                    self.report.full_drop();
+                    continue;
                 }
-                Read::Empty | Read::Gone => break,
-            };
-            let Some(stripped) = vnet::strip(&mut room[..len]) else {
-                self.report.send_error();
-                continue;
-            };
-            let len = stripped.range.len() as u64;
-            if self.held_frames() >= frames_max || self.held_bytes + len > bytes_max {
-                self.report.full_drop();
-                continue;
+                let span = self.arena.keep(start + stripped.range.start..start + stripped.range.end);
+                self.held_bytes += len;
+                self.queue.push(Held { departure_ns: stripped.departure_ns, span });
             }
-            let span = self.arena.keep(stripped.range);
-            self.held_bytes += len;
-            self.queue.push(Held { departure_ns: stripped.departure_ns, span });
+            if !matches!(last, Read::Frame(_)) {
+                break;
+            }
         }
         if self.arena.is_sparse() {
             let mut moved = Ok(());
@@ -239,10 +254,11 @@ impl Pump {
         Ok(last)
     }
 
-    /// Sends what is due at `now_ns`.
-    fn send_due(&mut self, now_ns: u64) -> Sent {
+    /// Sends what is due.
+    fn send_due(&mut self) -> Sent {
         let mut sent = Sent::None;
         loop {
+            let now_ns = self.now_ns;
             if self.due_sent == self.due.len() {
                 let due_ns = if self.flushing { u64::MAX } else { now_ns };
                 self.due.clear();
@@ -284,7 +300,7 @@ impl Pump {
 
     /// Sends what it can of `due` in one call (into the TAP: one call each); the error is that of the first frame not sent.
     fn send_batch(&mut self) -> Result<(), Errno> {
-        let start_ns = now_ns();
+        let start_ns = self.now_ns;
         let due = &self.due[self.due_sent..];
         let frames = due.iter().map(|held| self.arena.frame(held.span));
         let (count, result) = match &mut self.outlet {
@@ -296,7 +312,7 @@ impl Pump {
                 let mut count = 0;
                 let mut result = Ok(());
                 for frame in frames {
-                    result = tap::write(&self.tap, frame);
+                    result = tap::write(self.intake.tap(), frame);
                     if result.is_err() {
                         break;
                     }
@@ -306,7 +322,8 @@ impl Pump {
             }
         };
         if count > 0 {
-            let each_ns = (now_ns() - start_ns) / count as u64;
+            self.now_ns = now_ns();
+            let each_ns = (self.now_ns - start_ns) / count as u64;
             let mut at_ns = start_ns;
             let mut bytes = 0;
             for held in &due[..count] {
@@ -346,13 +363,13 @@ impl Pump {
         while end == End::Told && matches!(self.read()?, Read::Frame(_) | Read::Unreadable) {}
         self.flushing = true;
         self.retry_at_ns = 0;
-        let until_ns = now_ns() + RETRY_MAX_NS;
+        let until_ns = self.now_ns + RETRY_MAX_NS;
         loop {
-            let now_ns = now_ns();
-            if self.send_due(now_ns) == Sent::Gone || self.held_frames() == 0 || now_ns > until_ns {
+            if self.send_due() == Sent::Gone || self.held_frames() == 0 || self.now_ns > until_ns {
                 return Ok(());
             }
-            wait::doze(now_ns + RETRY_NS)?;
+            wait::doze(self.now_ns + RETRY_NS)?;
+            self.now_ns = now_ns();
         }
     }
 }

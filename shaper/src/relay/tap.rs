@@ -125,7 +125,12 @@ pub(super) enum Read {
 
 /// Reads one frame.
 pub(super) fn read(tap: &OwnedFd, room: &mut [u8]) -> Read {
-    match nix::unistd::read(tap, room) {
+    outcome(nix::unistd::read(tap, room))
+}
+
+/// What the kernel's answer to a read means.
+pub(super) fn outcome(read: Result<usize, Errno>) -> Read {
+    match read {
         Ok(0) | Err(Errno::EBADFD | Errno::EIO | Errno::ENODEV) => Read::Gone,
         Ok(len) => Read::Frame(len),
         Err(Errno::EAGAIN | Errno::EINTR) => Read::Empty,

@@ -28,9 +28,13 @@ pub(super) enum Woken {
     Gone,
 }
 
-/// Watches the clock until `until_ns`.
-pub(super) fn spin(until_ns: u64) {
-    while now_ns() < until_ns {
+/// Watches the clock until `until_ns`; returns what it shows then.
+pub(super) fn spin(until_ns: u64) -> u64 {
+    loop {
+        let now_ns = now_ns();
+        if now_ns >= until_ns {
+            return now_ns;
+        }
         std::hint::spin_loop();
     }
 }
