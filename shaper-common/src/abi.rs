@@ -4,7 +4,7 @@
 //! change, so that a binary never misreads the maps that another version left attached.
 
 /// Version of every layout in this module; stored in [`Link::abi_version`].
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Names of the maps in the object.
 pub mod map {
@@ -37,6 +37,8 @@ pub mod program {
 }
 
 /// How one destination is shaped.
+///
+/// A probability is in 2^32nds: zero is never, `u32::MAX` is always ([`crate::probability::happens`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
@@ -48,14 +50,58 @@ pub struct Rule {
     pub rate_bytes_per_sec: u64,
     /// Longest a packet may wait for the bottleneck and be serialised; later ones are dropped. Zero only without a rate.
     pub queue_ns: u64,
+    /// What the bottleneck may send at once after it was idle, as the time that takes at its rate. Zero: nothing.
+    pub burst_ns: u64,
+    /// Packets that wait longer than this for the bottleneck are marked congestion experienced (RFC 3168). Zero: none.
+    pub ecn_ns: u64,
     /// Seed of every random draw of this rule.
     pub seed: u64,
     /// `CLOCK_MONOTONIC` time from which the rule no longer applies. Zero: never.
     pub expires_ns: u64,
+    /// [`crate::loss::Model::Pattern`]: packet *n* is lost where bit *n* modulo [`Rule::loss_pattern_len`] is set.
+    pub loss_pattern: u64,
+    /// Length of the pattern, 1 to 64.
+    pub loss_pattern_len: u32,
+    /// A [`crate::loss::Model`] discriminant.
+    pub loss_model: u32,
+    /// Probabilities of the model, in the order of its variant's documentation.
+    pub loss: [u32; 5],
+    /// Probability that a packet's loss is that of the packet before, not drawn anew.
+    pub loss_correlation: u32,
+    /// Probability that a packet is sent twice.
+    pub duplicate: u32,
+    /// As [`Rule::loss_correlation`], of duplicates.
+    pub duplicate_correlation: u32,
+    /// Probability that one bit of a packet is flipped.
+    pub corrupt: u32,
+    /// As [`Rule::loss_correlation`], of corruption.
+    pub corrupt_correlation: u32,
+    /// Probability that a packet goes without latency and jitter, and so overtakes those before it.
+    pub reorder: u32,
+    /// As [`Rule::loss_correlation`], of reordering.
+    pub reorder_correlation: u32,
+    /// Only every so manieth packet since the last reordered one may be reordered. Zero and one: any; at most 255.
+    pub reorder_gap: u32,
+    /// Probability that a packet's jitter is that of the packet before.
+    pub jitter_correlation: u32,
     /// A [`crate::jitter::Distribution`] discriminant.
     pub distribution: u32,
+    /// Bytes that each packet takes on the bottleneck beyond its own, as an `i32`.
+    pub overhead_bytes: u32,
+    /// The bottleneck sends cells of so many bytes, the last one filled up. Zero: no cells.
+    pub cell_bytes: u32,
+    /// Bytes that each cell takes beyond its own, as an `i32`.
+    pub cell_overhead_bytes: u32,
+    /// [`rule_flag`] bits.
+    pub flags: u32,
     /// Part of the random draws, so that two rules of one seed differ.
     pub id: u32,
+}
+
+/// Bits of [`Rule::flags`].
+pub mod rule_flag {
+    /// No packet departs before one that arrived earlier.
+    pub const KEEP_ORDER: u32 = 1;
 }
 
 /// What a rule remembers from packet to packet; changed by atomic operations only.
@@ -64,8 +110,10 @@ pub struct Rule {
 pub struct RuleState {
     /// When the bottleneck will have sent all it has accepted.
     pub free_at_ns: u64,
-    /// Packets seen; the next packet's index.
-    pub packets: u64,
+    /// The next packet's index and what its draws depend on ([`crate::memory::Memory`]).
+    pub sequence: u64,
+    /// The latest departure given, for [`rule_flag::KEEP_ORDER`].
+    pub last_at_ns: u64,
 }
 
 /// What happened to the packets that met a rule, on one CPU.
@@ -84,8 +132,18 @@ pub struct Counters {
     pub delay_ns_sum: u64,
     /// Frames given a departure time (a GSO frame counts once).
     pub delayed_frames: u64,
-    /// Packets dropped because the bottleneck's queue was full.
+    /// Packets dropped because the bottleneck's queue was full, copies included.
     pub queue_drops: u64,
+    /// Packets lost, as the rule asks.
+    pub lost: u64,
+    /// Packets sent twice.
+    pub duplicated: u64,
+    /// Packets of which a bit was flipped, copies included.
+    pub corrupted: u64,
+    /// Packets sent ahead of others.
+    pub reordered: u64,
+    /// Packets marked congestion experienced.
+    pub marked: u64,
     /// Packets not shaped: neighbour discovery and other frames that are not IP.
     pub passed_not_ip: u64,
     /// Packets not shaped: the rule's time was over.
@@ -106,6 +164,11 @@ impl Counters {
             delay_ns_sum: self.delay_ns_sum + other.delay_ns_sum,
             delayed_frames: self.delayed_frames + other.delayed_frames,
             queue_drops: self.queue_drops + other.queue_drops,
+            lost: self.lost + other.lost,
+            duplicated: self.duplicated + other.duplicated,
+            corrupted: self.corrupted + other.corrupted,
+            reordered: self.reordered + other.reordered,
+            marked: self.marked + other.marked,
             passed_not_ip: self.passed_not_ip + other.passed_not_ip,
             passed_expired: self.passed_expired + other.passed_expired,
             passed_unheld: self.passed_unheld + other.passed_unheld,
@@ -141,8 +204,8 @@ pub struct Link {
     pub queue_bytes: u32,
     /// 1 when the user asked for this engine, 0 when it was picked.
     pub engine_asked: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Burst as the user gave it, in bytes; zero: none.
+    pub burst_bytes: u32,
 }
 
 /// Bits of [`Link::undo`].
@@ -189,8 +252,10 @@ pub enum Direction {
 pub struct HoldHeader {
     /// `CLOCK_MONOTONIC` departure time.
     pub departure_ns: u64,
+    /// Where to flip a bit ([`crate::corrupt`]); zero: nowhere.
+    pub corrupt: u32,
     /// Zero; keeps the frame behind it 16-byte aligned.
-    pub reserved: u64,
+    pub reserved: u32,
 }
 
 /// Buckets of a [`RelayReport::late`] histogram.
@@ -243,9 +308,9 @@ impl Default for RelayReport {
 }
 
 const _: () = {
-    assert!(size_of::<Rule>() == 56 && align_of::<Rule>() == 8);
-    assert!(size_of::<RuleState>() == 16);
-    assert!(size_of::<Counters>() == 80);
+    assert!(size_of::<Rule>() == 160 && align_of::<Rule>() == 8);
+    assert!(size_of::<RuleState>() == 24);
+    assert!(size_of::<Counters>() == 120);
     assert!(size_of::<Link>() == 56 && align_of::<Link>() == 8);
     assert!(size_of::<HoldHeader>() == 16);
     assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);

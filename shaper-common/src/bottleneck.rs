@@ -14,6 +14,8 @@ pub struct Bottleneck {
     pub rate_bytes_per_sec: NonZeroU64,
     /// Longest a packet may wait and be serialised.
     pub queue_ns: u64,
+    /// Time of sending that an idle link saves up, at most; what it sends on that goes at once.
+    pub burst_ns: u64,
 }
 
 /// Time to put `bytes` on the wire, rounded up so that the rate is never exceeded.
@@ -28,13 +30,14 @@ pub fn serialise_ns(bytes: u32, rate_bytes_per_sec: NonZeroU64) -> u64 {
 
 /// Accepts `bytes` that arrive at `now_ns` and returns when the link will have sent them, or `None` when the queue is full.
 ///
-/// A link that is idle accepts any packet: a queue shorter than one packet must not stop all traffic.
+/// A link that is idle accepts any packet: a queue shorter than one packet must not stop all traffic. With saved-up time
+/// the end may be before `now_ns`: the packet goes at once.
 #[inline(always)]
 #[must_use]
 pub fn admit(link: Bottleneck, free_at_ns: u64, now_ns: u64, bytes: u32) -> Option<u64> {
-    let start_ns = free_at_ns.max(now_ns);
+    let start_ns = free_at_ns.max(now_ns.saturating_sub(link.burst_ns));
     let finish_ns = start_ns + serialise_ns(bytes, link.rate_bytes_per_sec);
-    (start_ns == now_ns || finish_ns - now_ns <= link.queue_ns).then_some(finish_ns)
+    (free_at_ns <= now_ns || finish_ns - now_ns <= link.queue_ns).then_some(finish_ns)
 }
 
 #[cfg(test)]
@@ -43,7 +46,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn bottleneck(rate_bytes_per_sec: u64, queue_ns: u64) -> Bottleneck {
-        Bottleneck { rate_bytes_per_sec: NonZeroU64::new(rate_bytes_per_sec).unwrap(), queue_ns }
+        Bottleneck { rate_bytes_per_sec: NonZeroU64::new(rate_bytes_per_sec).unwrap(), queue_ns, burst_ns: 0 }
     }
 
     proptest! {
@@ -51,26 +54,28 @@ mod tests {
         fn bytes_released_in_any_window_stay_under_the_rate(
             rate in 1_000u64..12_500_000_000,
             queue_ns in 0u64..1_000_000_000,
+            burst_ns in prop_oneof![Just(0u64), 0u64..100_000_000],
             arrivals in prop::collection::vec((0u64..5_000_000, 1u32..65_536), 1..200),
         ) {
-            let link = bottleneck(rate, queue_ns);
+            let link = Bottleneck { burst_ns, ..bottleneck(rate, queue_ns) };
             let (mut now, mut free_at) = (1_000_000_000u64, 0u64);
             let mut sent: Vec<(u64, u32)> = Vec::new();
             for (gap, bytes) in arrivals {
                 now += gap;
                 if let Some(finish) = admit(link, free_at, now, bytes) {
-                    prop_assert!(finish >= now);
+                    prop_assert!(finish + burst_ns >= now);
                     prop_assert!(finish >= free_at);
                     free_at = finish;
-                    sent.push((finish, bytes));
+                    sent.push((finish.max(now), bytes));
                 }
             }
             for (i, &(from, first)) in sent.iter().enumerate() {
                 let mut bytes = 0u128;
                 for &(until, len) in &sent[i..] {
                     bytes += u128::from(len);
-                    // rate × t plus the packet whose end opens the window
-                    let bound = u128::from(rate) * u128::from(until - from) / u128::from(NS_PER_SEC) + u128::from(first);
+                    // rate × (t and what was saved up), plus the packet whose end opens the window
+                    let time_ns = u128::from(until - from) + u128::from(burst_ns);
+                    let bound = u128::from(rate) * time_ns / u128::from(NS_PER_SEC) + u128::from(first);
                     prop_assert!(bytes <= bound + 1, "{bytes} bytes in {} ns, at most {bound}", until - from);
                 }
             }
@@ -104,6 +109,19 @@ mod tests {
             let exact = packets * 1_514 * NS_PER_SEC / rate;
             prop_assert!(free_at - 1_000 >= exact && free_at - 1_000 <= exact + packets + 1);
         }
+    }
+
+    #[test]
+    fn an_idle_link_sends_its_burst_at_once() {
+        // A kilobyte each at 1 MB/s, with 3 ms saved up: three go at once, the fourth takes its time.
+        let link = Bottleneck { burst_ns: 3_000_000, ..bottleneck(1_000_000, 10_000_000) };
+        let now = 1_000_000_000;
+        let mut free_at = 0;
+        let departures = [(); 4].map(|()| {
+            free_at = admit(link, free_at, now, 1_000).unwrap();
+            free_at.max(now) - now
+        });
+        assert_eq!(departures, [0, 0, 0, 1_000_000]);
     }
 
     #[test]

@@ -3,14 +3,21 @@
 //! Pure functions over integers: no allocation, no clock, no global state. The kernel program, the tests and the tools
 //! run these very functions. A packet meets, in the order of a real path:
 //!
-//! 1. [`bottleneck`]: the rate, with a drop-tail queue in front of it;
-//! 2. [`jitter`]: the propagation delay and its spread.
+//! 1. [`loss`]; then, as drawn by [`events`], a copy, and damage to one bit ([`corrupt`]);
+//! 2. [`bottleneck`]: the rate, with a drop-tail queue in front of it, for what the packet takes there ([`framing`]);
+//! 3. [`jitter`]: the propagation delay and its spread, which a reordered packet goes without.
 //!
-//! [`decide`] puts them together; [`random`] is where every draw comes from.
+//! [`decide`] puts them together; [`random`] is where every draw comes from, [`memory`] what it remembers.
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
 pub mod bottleneck;
+pub mod corrupt;
 pub mod decide;
+pub mod events;
+pub mod framing;
 pub mod jitter;
+pub mod loss;
+pub mod memory;
+pub mod probability;
 pub mod random;

@@ -9,6 +9,34 @@
 pub enum Purpose {
     /// The packet's place in the delay distribution.
     Jitter = 1,
+    /// Whether that is the place of the packet before.
+    JitterRepeat = 2,
+    /// The place of the packet's copy.
+    JitterOfCopy = 3,
+    /// Whether the packet is lost, or the state of the loss model changes.
+    Loss = 4,
+    /// Whether its loss is that of the packet before.
+    LossRepeat = 5,
+    /// Whether it is lost in the state that the loss model is in.
+    LossInState = 6,
+    /// Whether it is sent twice.
+    Duplicate = 7,
+    /// Whether that is as with the packet before.
+    DuplicateRepeat = 8,
+    /// Whether a bit is flipped.
+    Corrupt = 9,
+    /// Whether that is as with the packet before.
+    CorruptRepeat = 10,
+    /// Which bit.
+    CorruptWhere = 11,
+    /// Whether a bit of the copy is flipped.
+    CorruptOfCopy = 12,
+    /// Which bit of the copy.
+    CorruptWhereOfCopy = 13,
+    /// Whether the packet overtakes others.
+    Reorder = 14,
+    /// Whether that is as with the packet before.
+    ReorderRepeat = 15,
 }
 
 /// Weyl increment: 2^64 divided by the golden ratio, odd.

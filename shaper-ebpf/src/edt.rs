@@ -3,9 +3,11 @@
 use aya_ebpf::bindings::TC_ACT_STOLEN;
 use aya_ebpf::helpers::generated::{bpf_clone_redirect, bpf_skb_set_tstamp};
 use aya_ebpf::programs::TcContext;
+use shaper_common::abi::Link;
+use shaper_common::decide::Departure;
 
 use crate::packet;
-use crate::shape::shape;
+use crate::shape::Holder;
 
 /// The time is on `CLOCK_MONOTONIC` (uapi/linux/bpf.h).
 const BPF_SKB_TSTAMP_DELIVERY_MONO: u32 = 1;
@@ -13,29 +15,39 @@ const BPF_SKB_TSTAMP_DELIVERY_MONO: u32 = 1;
 const TC_PRIO_MAX: u32 = 15;
 const TC_PRIO_CONTROL: u32 = 7;
 
-/// Stamps a clone and sends that; the original is consumed at once, because a packet that `fq` holds would count against
-/// TCP small queues (10 ms of delay: 51 Mbit/s instead of 2.3 Gbit/s).
-#[inline(always)]
-pub(crate) fn egress(ctx: &TcContext) -> i32 {
-    shape(
-        ctx,
-        |_, _| true,
-        |_, at_ns| {
-            let skb = packet::skb(ctx);
-            // SAFETY: the context pointer is valid for the program's whole run.
-            if unsafe { bpf_skb_set_tstamp(skb, at_ns, BPF_SKB_TSTAMP_DELIVERY_MONO) } != 0 {
-                return None;
+/// The link's `fq`.
+pub(crate) struct Fq;
+
+impl Holder for Fq {
+    #[inline(always)]
+    fn is_there(_: &TcContext, _: &Link, _: u64) -> bool {
+        true
+    }
+
+    /// Stamps a clone and sends that.
+    #[inline(always)]
+    fn take_copy(ctx: &TcContext, _: &Link, departure: Departure) -> bool {
+        let skb = packet::skb(ctx);
+        // SAFETY: the context pointer is valid for the program's whole run.
+        if unsafe { bpf_skb_set_tstamp(skb, departure.at_ns, BPF_SKB_TSTAMP_DELIVERY_MONO) } != 0 {
+            return false;
+        }
+        // SAFETY: as above.
+        unsafe {
+            if (*skb).priority & TC_PRIO_MAX == TC_PRIO_CONTROL {
+                (*skb).priority = 0;
             }
-            // SAFETY: as above.
-            unsafe {
-                if (*skb).priority & TC_PRIO_MAX == TC_PRIO_CONTROL {
-                    (*skb).priority = 0;
-                }
-            }
-            packet::set_shaped(ctx);
-            // SAFETY: as above.
-            unsafe { bpf_clone_redirect(skb, (*skb).ifindex, 0) };
-            Some(TC_ACT_STOLEN as i32)
-        },
-    )
+        }
+        packet::set_shaped(ctx, departure.corrupt);
+        // SAFETY: as above.
+        unsafe { bpf_clone_redirect(skb, (*skb).ifindex, 0) };
+        true
+    }
+
+    /// The original is consumed at once, because a packet that `fq` holds would count against TCP small queues (10 ms of
+    /// delay: 51 Mbit/s instead of 2.3 Gbit/s).
+    #[inline(always)]
+    fn take(ctx: &TcContext, link: &Link, departure: Departure) -> Option<i32> {
+        Self::take_copy(ctx, link, departure).then_some(TC_ACT_STOLEN as i32)
+    }
 }

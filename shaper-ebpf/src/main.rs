@@ -31,7 +31,7 @@ mod entry {
     /// Link egress, or egress of the ifb for an ingress shape.
     #[classifier]
     pub(crate) fn shaper_edt(ctx: TcContext) -> i32 {
-        crate::edt::egress(&ctx)
+        crate::shape::shape::<crate::edt::Fq>(&ctx)
     }
 
     /// Link egress, or egress of the ifb for an ingress shape.
@@ -49,7 +49,7 @@ mod entry {
     /// Link egress or ingress.
     #[classifier]
     pub(crate) fn shaper_steer(ctx: TcContext) -> i32 {
-        crate::relay::steer(&ctx)
+        crate::shape::shape::<crate::relay::Tap>(&ctx)
     }
 
     /// TAP egress: towards the relay.

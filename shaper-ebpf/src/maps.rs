@@ -41,8 +41,10 @@ pub(crate) fn state() -> Option<State<'static, Atomic>> {
     // SAFETY: array elements live as long as the program; the fields are only changed by atomic operations.
     let free_at_ns = unsafe { Atomic::from_ptr(&raw mut (*state).free_at_ns) };
     // SAFETY: as above.
-    let packets = unsafe { Atomic::from_ptr(&raw mut (*state).packets) };
-    Some(State { free_at_ns, packets })
+    let sequence = unsafe { Atomic::from_ptr(&raw mut (*state).sequence) };
+    // SAFETY: as above.
+    let last_at_ns = unsafe { Atomic::from_ptr(&raw mut (*state).last_at_ns) };
+    Some(State { free_at_ns, sequence, last_at_ns })
 }
 
 /// This CPU's counters of the rule.

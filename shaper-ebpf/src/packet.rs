@@ -1,8 +1,9 @@
 //! What a classifier sees of a packet, and the verdicts and marks it leaves on it.
 
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::generated::bpf_check_mtu;
+use aya_ebpf::helpers::generated::{bpf_check_mtu, bpf_skb_ecn_set_ce, bpf_skb_store_bytes};
 use aya_ebpf::programs::TcContext;
+use shaper_common::corrupt;
 use shaper_common::decide::Frame;
 
 /// The verdict of a packet that is none of ours: whatever filter comes next decides (`TC_ACT_UNSPEC`).
@@ -22,6 +23,10 @@ const IPPROTO_ICMPV6: u8 = 58;
 /// `skb->tc_index` of a packet that has had its turn and comes by again. Unlike the mark it is not the user's, and unlike
 /// `skb->cb` it survives a device's receive path.
 const SHAPED: u16 = 0x5a5a;
+/// The same, of a packet of which a bit is to be flipped; [`CORRUPT`] says which.
+pub(crate) const DAMAGED: u16 = 0x5a5b;
+/// Where in `skb->cb` the place travels at which a bit is to be flipped.
+pub(crate) const CORRUPT: usize = 3;
 
 /// The kernel's view of the packet.
 #[inline(always)]
@@ -37,24 +42,57 @@ pub(crate) fn is_device(ctx: &TcContext, ifindex: u32) -> bool {
     unsafe { bpf_check_mtu(skb(ctx).cast(), ifindex, &raw mut mtu, 0, 0) != -ENODEV }
 }
 
-/// Whether the packet comes by again after it was shaped; the token is taken off.
+/// Whether the packet comes by again after it was shaped; the token is taken off, and the damage done that it asks for.
 #[inline(always)]
 pub(crate) fn take_shaped(ctx: &TcContext) -> bool {
     let skb = skb(ctx);
     // SAFETY: the context pointer is valid for the program's whole run.
-    let shaped = unsafe { (*skb).tc_index } == u32::from(SHAPED);
-    if shaped {
-        // SAFETY: as above.
-        unsafe { (*skb).tc_index = 0 };
+    let (token, place) = unsafe { ((*skb).tc_index, (*skb).cb[CORRUPT]) };
+    let is_damaged = token == u32::from(DAMAGED);
+    if token != u32::from(SHAPED) && !is_damaged {
+        return false;
     }
-    shaped
+    // SAFETY: as above.
+    unsafe { (*skb).tc_index = 0 };
+    if is_damaged {
+        flip(ctx, place);
+    }
+    true
 }
 
-/// Marks the packet as shaped, for the next time it comes by.
+/// Marks the packet as shaped, for the next time it comes by, when the bit at `corrupt` is flipped (zero: none).
 #[inline(always)]
-pub(crate) fn set_shaped(ctx: &TcContext) {
+pub(crate) fn set_shaped(ctx: &TcContext, corrupt: u32) {
+    let token = if corrupt == 0 { SHAPED } else { DAMAGED };
+    let skb = skb(ctx);
     // SAFETY: the context pointer is valid for the program's whole run.
-    unsafe { (*skb(ctx)).tc_index = u32::from(SHAPED) };
+    unsafe {
+        (*skb).cb[CORRUPT] = corrupt;
+        (*skb).tc_index = u32::from(token);
+    }
+}
+
+/// Flips the bit at `place`. The kernel copies first what others refer to, the sender's own copy above all.
+#[inline(always)]
+fn flip(ctx: &TcContext, place: u32) {
+    let skb = skb(ctx);
+    // SAFETY: the context pointer is valid for the program's whole run.
+    let len = unsafe { (*skb).len };
+    let Some(bit) = corrupt::bit(place, len) else {
+        return;
+    };
+    if let Ok(byte) = ctx.load::<u8>(bit.byte as usize) {
+        let byte = byte ^ bit.mask;
+        // SAFETY: `byte` is one byte long and outlives the call.
+        unsafe { bpf_skb_store_bytes(skb, bit.byte, (&raw const byte).cast(), 1, 0) };
+    }
+}
+
+/// Marks the packet congestion experienced (RFC 3168) and returns 1; 0 for one whose sender does not know of it.
+#[inline(always)]
+pub(crate) fn mark_congestion(ctx: &TcContext) -> u64 {
+    // SAFETY: the context pointer is valid for the program's whole run.
+    unsafe { bpf_skb_ecn_set_ce(skb(ctx)) as u64 & 1 }
 }
 
 /// Whether the packet is one to shape: IP, and not neighbour discovery.

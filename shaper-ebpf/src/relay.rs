@@ -2,46 +2,60 @@
 //! on the TAP's egress the departure time is written in front of the frame.
 
 use aya_ebpf::bindings::{BPF_F_INGRESS, TC_ACT_OK, TC_ACT_SHOT};
-use aya_ebpf::helpers::generated::{bpf_redirect, bpf_skb_change_head, bpf_skb_store_bytes};
+use aya_ebpf::helpers::generated::{
+    bpf_clone_redirect, bpf_redirect, bpf_skb_change_head, bpf_skb_store_bytes,
+};
 use aya_ebpf::programs::TcContext;
 use shaper_common::abi::{HoldHeader, Link};
+use shaper_common::decide::Departure;
 
-use crate::shape::shape;
+use crate::shape::Holder;
 use crate::{maps, packet};
 
 /// In `skb->cb[2]`: `cb[0]` and `cb[1]` hold a departure time. What reaches the TAP without it is not ours to send.
 const STEERED: u32 = 0x5a57_4544;
 
-/// On the link: decides, and redirects to the TAP.
-#[inline(always)]
-pub(crate) fn steer(ctx: &TcContext) -> i32 {
-    shape(
-        ctx,
-        |link, now_ns| is_held(ctx, link, now_ns),
-        |link, at_ns| {
-            let skb = packet::skb(ctx);
-            // SAFETY: the context pointer is valid for the program's whole run.
-            unsafe {
-                (*skb).cb[0] = at_ns as u32;
-                (*skb).cb[1] = (at_ns >> 32) as u32;
-                (*skb).cb[2] = STEERED;
-            }
-            // SAFETY: no memory is passed.
-            Some(unsafe { bpf_redirect(link.holder_ifindex, 0) as i32 })
-        },
-    )
+/// The process behind the TAP.
+pub(crate) struct Tap;
+
+impl Holder for Tap {
+    /// Whether somebody reads the TAP: the device is there (it goes with the process that made it) and the relay's
+    /// heartbeat is fresh (it is not stopped or stuck).
+    #[inline(always)]
+    fn is_there(ctx: &TcContext, link: &Link, now_ns: u64) -> bool {
+        if !packet::is_device(ctx, link.holder_ifindex) {
+            return false;
+        }
+        match maps::relay_beat_ns() {
+            Some(beat_ns) => now_ns.saturating_sub(beat_ns) <= link.stale_after_ns,
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn take_copy(ctx: &TcContext, link: &Link, departure: Departure) -> bool {
+        write_departure(ctx, departure);
+        // SAFETY: the context pointer is valid for the program's whole run.
+        unsafe { bpf_clone_redirect(packet::skb(ctx), link.holder_ifindex, 0) == 0 }
+    }
+
+    #[inline(always)]
+    fn take(ctx: &TcContext, link: &Link, departure: Departure) -> Option<i32> {
+        write_departure(ctx, departure);
+        // SAFETY: no memory is passed.
+        Some(unsafe { bpf_redirect(link.holder_ifindex, 0) as i32 })
+    }
 }
 
-/// Whether somebody reads the TAP: the device is there (it goes with the process that made it) and the relay's heartbeat
-/// is fresh (it is not stopped or stuck).
 #[inline(always)]
-fn is_held(ctx: &TcContext, link: &Link, now_ns: u64) -> bool {
-    if !packet::is_device(ctx, link.holder_ifindex) {
-        return false;
-    }
-    match maps::relay_beat_ns() {
-        Some(beat_ns) => now_ns.saturating_sub(beat_ns) <= link.stale_after_ns,
-        None => false,
+fn write_departure(ctx: &TcContext, departure: Departure) {
+    let skb = packet::skb(ctx);
+    // SAFETY: the context pointer is valid for the program's whole run.
+    unsafe {
+        (*skb).cb[0] = departure.at_ns as u32;
+        (*skb).cb[1] = (departure.at_ns >> 32) as u32;
+        (*skb).cb[2] = STEERED;
+        (*skb).cb[packet::CORRUPT] = departure.corrupt;
     }
 }
 
@@ -51,11 +65,12 @@ fn is_held(ctx: &TcContext, link: &Link, now_ns: u64) -> bool {
 pub(crate) fn stamp(ctx: &TcContext) -> i32 {
     let skb = packet::skb(ctx);
     // SAFETY: the context pointer is valid for the program's whole run.
-    let (low, high, steered) = unsafe { ((*skb).cb[0], (*skb).cb[1], (*skb).cb[2]) };
+    let (low, high, steered, corrupt) =
+        unsafe { ((*skb).cb[0], (*skb).cb[1], (*skb).cb[2], (*skb).cb[packet::CORRUPT]) };
     if steered != STEERED {
         return TC_ACT_SHOT as i32;
     }
-    let header = HoldHeader { departure_ns: u64::from(high) << 32 | u64::from(low), reserved: 0 };
+    let header = HoldHeader { departure_ns: u64::from(high) << 32 | u64::from(low), corrupt, reserved: 0 };
     let len = size_of::<HoldHeader>() as u32;
     // SAFETY: as above.
     if unsafe { bpf_skb_change_head(skb, len, 0) } != 0 {
@@ -74,7 +89,7 @@ pub(crate) fn give_back(ctx: &TcContext) -> i32 {
     let Some(link) = maps::link() else {
         return TC_ACT_SHOT as i32;
     };
-    packet::set_shaped(ctx);
+    packet::set_shaped(ctx, 0);
     // SAFETY: no memory is passed.
     unsafe { bpf_redirect(link.ifindex, u64::from(BPF_F_INGRESS)) as i32 }
 }

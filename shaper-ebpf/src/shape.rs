@@ -3,21 +3,25 @@
 use aya_ebpf::bindings::TC_ACT_STOLEN;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
-use shaper_common::abi::Link;
-use shaper_common::decide::{Fate, decide};
+use shaper_common::abi::{Counters, Link};
+use shaper_common::decide::{Copied, Departure, Fate, decide};
+use shaper_common::probability::is_less;
 
 use crate::{maps, packet};
 
+/// Whoever keeps packets until their departure.
+pub(crate) trait Holder {
+    /// Whether it is there now.
+    fn is_there(ctx: &TcContext, link: &Link, now_ns: u64) -> bool;
+    /// Gives it a copy of the packet.
+    fn take_copy(ctx: &TcContext, link: &Link, departure: Departure) -> bool;
+    /// Gives it the packet; returns the verdict for what is left of it, or `None` when it could not.
+    fn take(ctx: &TcContext, link: &Link, departure: Departure) -> Option<i32>;
+}
+
 /// Shapes a packet and returns the verdict.
-///
-/// `is_held` says whether there is somebody to hold packets now; `hold` gives the packet away until its departure time and
-/// returns the verdict for what is left of it, or `None` when it could not.
 #[inline(always)]
-pub(crate) fn shape(
-    ctx: &TcContext,
-    is_held: impl FnOnce(&Link, u64) -> bool,
-    hold: impl FnOnce(&Link, u64) -> Option<i32>,
-) -> i32 {
+pub(crate) fn shape<H: Holder>(ctx: &TcContext) -> i32 {
     if packet::take_shaped(ctx) {
         return packet::PASS;
     }
@@ -36,29 +40,59 @@ pub(crate) fn shape(
     }
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    if !is_held(link, now_ns) {
+    if !H::is_there(ctx, link, now_ns) {
         counters.passed_unheld += packets;
         return packet::PASS;
     }
-    let at_ns = match decide(rule, &state, frame, now_ns) {
+    let (departure, copy, reordered, marked) = match decide(rule, &state, frame, now_ns) {
         Fate::Expired => {
             counters.passed_expired += packets;
             return packet::PASS;
         }
-        // Not a drop that the sender would be told of: no real bottleneck tells.
+        // Not drops that the sender would be told of: no real path tells.
+        Fate::Lost => {
+            counters.lost += packets;
+            return TC_ACT_STOLEN as i32;
+        }
         Fate::QueueFull => {
             counters.queue_drops += packets;
             return TC_ACT_STOLEN as i32;
         }
-        Fate::Depart { at_ns } => at_ns,
+        Fate::Depart { packet, copy, reordered, marked } => (packet, copy, reordered, marked),
     };
-    let Some(verdict) = hold(link, at_ns) else {
+    if marked != 0 {
+        counters.marked += packet::mark_congestion(ctx) * packets;
+    }
+    // The copy first: what takes the packet itself may be the verdict.
+    match copy {
+        Copied::No => {}
+        Copied::QueueFull => counters.queue_drops += packets,
+        Copied::Depart(departure) => {
+            if H::take_copy(ctx, link, departure) {
+                counters.duplicated += packets;
+                count_corrupted(counters, departure, packets);
+            }
+        }
+    }
+    // What leaves now as it is needs nobody to hold it.
+    let verdict = if departure.at_ns <= now_ns && departure.corrupt == 0 {
+        packet::PASS
+    } else if let Some(verdict) = H::take(ctx, link, departure) {
+        verdict
+    } else {
         counters.passed_unheld += packets;
         return packet::PASS;
     };
+    count_corrupted(counters, departure, packets);
+    counters.reordered += reordered * packets;
     counters.delayed_packets += packets;
     counters.delayed_bytes += u64::from(frame.wire_bytes);
     counters.delayed_frames += 1;
-    counters.delay_ns_sum += at_ns - now_ns;
+    counters.delay_ns_sum += departure.at_ns - now_ns;
     verdict
+}
+
+#[inline(always)]
+fn count_corrupted(counters: &mut Counters, departure: Departure, packets: u64) {
+    counters.corrupted += is_less(0, u64::from(departure.corrupt)) * packets;
 }

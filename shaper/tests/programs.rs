@@ -3,11 +3,15 @@
 //! Needs root, no namespace and no link. `SHAPER_BPF_OBJECT` names another build of the object than the committed one.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::AtomicU64;
 
 use shaper::bpf::sys::{self, TestRun};
 use shaper::bpf::{Maps, Object};
-use shaper_common::abi::{self, Counters, Link, Rule, program};
+use shaper_common::abi::{self, Counters, Link, Rule, program, rule_flag};
+use shaper_common::decide::{Copied, Departure, Fate, Frame, State, decide};
 use shaper_common::jitter::{self, Distribution};
+use shaper_common::loss::Model;
+use shaper_common::memory;
 use shaper_common::random::{Purpose, draw};
 
 /// `TC_ACT_UNSPEC`: the next filter decides.
@@ -130,8 +134,141 @@ fn steer_gives_each_packet_the_delay_that_the_core_gives_it() {
             assert_eq!(sum - before, expected, "{distribution:?}, packet {index}");
             before = sum;
         }
-        assert_eq!(bench.maps.state().unwrap().unwrap().packets, 500);
+        assert_eq!(memory::index(bench.maps.state().unwrap().unwrap().sequence), 500);
     }
+}
+
+/// Every impairment, alone and with the others, as the core decides them.
+fn impairments() -> Vec<(&'static str, Rule)> {
+    const HALF: u32 = 1 << 31;
+    const THIRD: u32 = u32::MAX / 3;
+    let base = Rule { latency_ns: 50_000_000, seed: 11, id: 1, ..Rule::default() };
+    let loss = |model: Model, loss: [u32; 5]| Rule { loss_model: model as u32, loss, ..base };
+    let jitter = Rule { jitter_ns: 10_000_000, distribution: Distribution::Normal as u32, ..base };
+    let pattern = Rule { loss_pattern: 0b0100, loss_pattern_len: 4, ..loss(Model::Pattern, [0; 5]) };
+    let all = Rule {
+        loss_model: Model::FourState as u32,
+        loss: [THIRD, HALF, THIRD, HALF, THIRD],
+        duplicate: HALF,
+        duplicate_correlation: THIRD,
+        corrupt: HALF,
+        corrupt_correlation: HALF,
+        reorder: THIRD,
+        reorder_correlation: HALF,
+        reorder_gap: 3,
+        jitter_correlation: HALF,
+        ..jitter
+    };
+    vec![
+        ("random loss", loss(Model::Random, [THIRD, 0, 0, 0, 0])),
+        ("correlated loss", Rule { loss_correlation: HALF, ..loss(Model::Random, [THIRD, 0, 0, 0, 0]) }),
+        ("Gilbert-Elliott", loss(Model::GilbertElliott, [THIRD, HALF, u32::MAX, 1 << 20, 0])),
+        ("four states", loss(Model::FourState, [THIRD, HALF, THIRD, HALF, THIRD])),
+        ("pattern", pattern),
+        ("certain loss", loss(Model::Random, [u32::MAX, 0, 0, 0, 0])),
+        ("duplicate", Rule { duplicate: THIRD, ..jitter }),
+        ("corrupt", Rule { corrupt: THIRD, ..base }),
+        ("reorder", Rule { reorder: THIRD, reorder_gap: 2, ..base }),
+        ("correlated jitter", Rule { jitter_correlation: HALF, ..jitter }),
+        ("all", all),
+    ]
+}
+
+/// What the core says of the packets 0.. of a train, counted as the program counts.
+fn counted(rule: &Rule, frames: u64, wire_bytes: u32) -> Counters {
+    let [free_at_ns, sequence, last_at_ns] = [const { AtomicU64::new(0) }; 3];
+    let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
+    let mut counters = Counters::default();
+    let corrupted = |departure: Departure| u64::from(departure.corrupt != 0);
+    // Without a rate, no time but the distance from now matters.
+    let now_ns = 1_000;
+    for _ in 0..frames {
+        counters.packets += 1;
+        counters.bytes += u64::from(wire_bytes);
+        match decide(rule, &state, Frame { wire_bytes, wire_packets: 1 }, now_ns) {
+            Fate::Expired => counters.passed_expired += 1,
+            Fate::Lost => counters.lost += 1,
+            Fate::QueueFull => counters.queue_drops += 1,
+            Fate::Depart { packet, copy, reordered, marked } => {
+                counters.delayed_packets += 1;
+                counters.delayed_frames += 1;
+                counters.delayed_bytes += u64::from(wire_bytes);
+                counters.delay_ns_sum += packet.at_ns - now_ns;
+                counters.corrupted += corrupted(packet);
+                counters.reordered += reordered;
+                counters.marked += marked;
+                if let Copied::Depart(copy) = copy {
+                    counters.duplicated += 1;
+                    counters.corrupted += corrupted(copy);
+                }
+            }
+        }
+    }
+    counters
+}
+
+#[test]
+fn every_packet_meets_the_fate_that_the_core_gives_it() {
+    for (name, rule) in impairments() {
+        let Some(bench) = Bench::new(program::STEER, rule) else { return };
+        let frame = udp(64);
+        for index in 1..=200 {
+            bench.run(&frame);
+            assert_eq!(bench.counters(), counted(&rule, index, 64), "{name}, {index} packets");
+        }
+    }
+}
+
+#[test]
+fn both_engines_give_the_same_fates() {
+    for (name, rule) in impairments() {
+        let (Some(steer), Some(edt)) = (Bench::new(program::STEER, rule), Bench::new(program::EDT, rule))
+        else {
+            return;
+        };
+        let frame = udp(64);
+        for _ in 0..200 {
+            steer.run(&frame);
+            edt.run(&frame);
+        }
+        assert_eq!(steer.counters(), edt.counters(), "{name}");
+    }
+}
+
+#[test]
+fn the_order_is_kept_where_asked() {
+    let rule = Rule {
+        latency_ns: 10_000_000_000,
+        jitter_ns: 9_000_000_000,
+        flags: rule_flag::KEEP_ORDER,
+        ..Rule::default()
+    };
+    let Some(bench) = Bench::new(program::STEER, rule) else { return };
+    let departures: Vec<u64> = (0..200).map(|_| departure_ns(&bench.run(&udp(64)))).collect();
+    assert!(departures.is_sorted());
+    assert!(departures[199] > departures[0]);
+}
+
+#[test]
+fn what_waits_long_is_marked_when_its_sender_knows_ecn() {
+    // 1 KB at 1 kB/s: each waits a second longer than the one before.
+    let rule = Rule {
+        rate_bytes_per_sec: 1_000,
+        queue_ns: 60_000_000_000,
+        ecn_ns: 1_500_000_000,
+        ..Rule::default()
+    };
+    let Some(bench) = Bench::new(program::STEER, rule) else { return };
+    let mut capable = udp(1_000);
+    // The low bits of the traffic class: ECT(0).
+    capable[15] = 2;
+    for marked in [0, 1, 2] {
+        let out = bench.run(&capable).data;
+        assert_eq!(bench.counters().marked, marked);
+        assert_eq!(out[15] & 3, if marked == 0 { 2 } else { 3 });
+    }
+    bench.run(&udp(1_000));
+    assert_eq!(bench.counters().marked, 2, "a sender that does not know of ECN");
 }
 
 #[test]
@@ -229,8 +366,14 @@ fn stamp_lets_nothing_onto_the_tap_that_was_not_steered() {
 
 #[test]
 fn every_frame_length_and_header_gets_a_verdict() {
-    for name in [program::STEER, program::NETEM, program::DIVERT] {
-        let Some(bench) = Bench::new(name, Rule { latency_ns: 1_000, ..Rule::default() }) else { return };
+    let (_, all) = *impairments().last().unwrap();
+    for (name, rule) in [
+        (program::STEER, Rule { latency_ns: 1_000, ..Rule::default() }),
+        (program::STEER, all),
+        (program::NETEM, all),
+        (program::DIVERT, all),
+    ] {
+        let Some(bench) = Bench::new(name, rule) else { return };
         // The kernel refuses test frames shorter than an ethernet header.
         for len in 14..128 {
             for ethertype in [ETH_IPV4, ETH_IPV6, ETH_ARP, [0x88, 0xcc]] {
@@ -238,7 +381,7 @@ fn every_frame_length_and_header_gets_a_verdict() {
                 bytes[12..14].copy_from_slice(&ethertype);
                 let Ok(run) = sys::prog_test_run(bench.program.as_fd(), &bytes, &[], 1) else { continue };
                 assert!(
-                    matches!(run.verdict, PASS | NO_MATCH | TC_ACT_REDIRECT),
+                    matches!(run.verdict, PASS | NO_MATCH | TC_ACT_REDIRECT | TC_ACT_STOLEN),
                     "{name}, {len}: {}",
                     run.verdict
                 );

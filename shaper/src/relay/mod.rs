@@ -10,6 +10,7 @@
 //! `apply` opens the descriptors ([`tap::open`], [`packet::open`]) inside the namespace; the process is outside of it and unprivileged.
 
 mod arena;
+mod damage;
 mod hold;
 mod intake;
 mod memory;

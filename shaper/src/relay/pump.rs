@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signalfd::SignalFd;
 
 use super::arena::Arena;
+use super::damage;
 use super::hold::{Held, Queue};
 use super::intake::Intake;
 use super::pace::{Pace, Rest};
@@ -224,10 +225,14 @@ impl Pump {
                 };
                 left = left.saturating_sub(1);
                 let start = slot * READ_LEN_MAX;
-                let Some(stripped) = vnet::strip(&mut self.arena.last_room()[start..start + len]) else {
+                let frame = &mut self.arena.last_room()[start..start + len];
+                let Some(stripped) = vnet::strip(frame) else {
                     self.report.send_error();
                     continue;
                 };
+                if stripped.corrupt != 0 {
+                    damage::flip(&mut frame[stripped.range.clone()], stripped.corrupt);
+                }
                 let len = stripped.range.len() as u64;
                 let held = (self.queue.len() + self.due.len() - self.due_sent) as u64;
                 if held >= frames_max || self.held_bytes + len > bytes_max {

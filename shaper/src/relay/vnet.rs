@@ -17,6 +17,8 @@ pub(super) const PREFIX_LEN: usize = VNET_LEN + HOLD_LEN;
 pub(super) const READ_LEN_MAX: usize = VNET_LEN + 65536 + VLAN_TAG_LEN;
 
 const HOLD_LEN: usize = size_of::<HoldHeader>();
+/// [`HoldHeader::corrupt`] in the hold header.
+const CORRUPT_AT: usize = 8;
 const VLAN_TAG_LEN: usize = 4;
 /// Where the kernel inserts a VLAN tag: behind what it takes for the two MAC addresses.
 const VLAN_TAG_AT: usize = 12;
@@ -35,6 +37,8 @@ const GSO_NONE: u8 = 0;
 pub(super) struct Stripped {
     /// `CLOCK_MONOTONIC` time to send it.
     pub(super) departure_ns: u64,
+    /// Place of the bit to flip; zero: none.
+    pub(super) corrupt: u32,
     /// Where in the buffer the `virtio_net_hdr` and, right behind it, the frame are.
     pub(super) range: Range<usize>,
 }
@@ -60,6 +64,7 @@ pub(super) fn strip(read: &mut [u8]) -> Option<Stripped> {
         return None;
     }
     let departure_ns = u64::from_ne_bytes(*hold.first_chunk()?);
+    let corrupt = u32::from_ne_bytes(*hold[CORRUPT_AT..].first_chunk()?);
     // The kernel counts these from what it takes for the frame's first byte.
     if vnet[FLAGS_AT] & F_NEEDS_CSUM != 0 {
         shorten(&mut vnet, CSUM_START_AT)?;
@@ -68,7 +73,29 @@ pub(super) fn strip(read: &mut [u8]) -> Option<Stripped> {
         shorten(&mut vnet, HDR_LEN_AT)?;
     }
     read[start..start + VNET_LEN].copy_from_slice(&vnet);
-    Some(Stripped { departure_ns, range: start..read.len() })
+    Some(Stripped { departure_ns, corrupt, range: start..read.len() })
+}
+
+/// A checksum that is left to the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Checksum {
+    /// Where what it covers starts in the packet.
+    pub(super) start: usize,
+    /// Where it goes, from `start`.
+    pub(super) field: usize,
+}
+
+/// Takes the request for a checksum out of a header; `None` when there is none, or one for each of several segments.
+pub(super) fn take_checksum(vnet: &mut [u8; VNET_LEN]) -> Option<Checksum> {
+    if vnet[FLAGS_AT] & F_NEEDS_CSUM == 0 || vnet[GSO_TYPE_AT] != GSO_NONE {
+        return None;
+    }
+    let [.., start, start_high, field, field_high] = *vnet;
+    vnet[FLAGS_AT] &= !F_NEEDS_CSUM;
+    Some(Checksum {
+        start: u16::from_ne_bytes([start, start_high]).into(),
+        field: u16::from_ne_bytes([field, field_high]).into(),
+    })
 }
 
 /// Subtracts the hold header's length from the 16-bit field at `at`; `None` when it is shorter than that.
@@ -105,7 +132,7 @@ mod tests {
     fn a_plain_frame_loses_its_header() {
         let mut read = read_of([0; VNET_LEN], 77, &frame(60));
         let stripped = strip(&mut read).unwrap();
-        assert_eq!(stripped.departure_ns, 77);
+        assert_eq!((stripped.departure_ns, stripped.corrupt), (77, 0));
         assert_eq!(read[stripped.range.clone()][..VNET_LEN], [0; VNET_LEN]);
         assert_eq!(read[stripped.range][VNET_LEN..], frame(60));
     }
