@@ -71,9 +71,14 @@ fn netem() {
     check("netem_delay", add(delay(20)));
     check("netem_jitter", add(jitter));
     check("netem_distribution", add(distribution.clone()));
-    check("netem_rate", add(netem::Options { rate_bytes_per_sec: Some(10 * MBIT), ..delay(20) }));
-    check("netem_rate_100gbit", add(netem::Options { rate_bytes_per_sec: Some(100_000 * MBIT), ..delay(0) }));
-    let all = netem::Options { limit_packets: 77, rate_bytes_per_sec: Some(100_000 * MBIT), ..distribution };
+    let rate = |bytes_per_sec| Some(netem::Rate { bytes_per_sec, ..netem::Rate::default() });
+    check("netem_rate", add(netem::Options { rate: rate(10 * MBIT), ..delay(20) }));
+    check("netem_rate_100gbit", add(netem::Options { rate: rate(100_000 * MBIT), ..delay(0) }));
+    let ten = netem::Rate { bytes_per_sec: 10 * MBIT, packet_overhead_bytes: 24, ..netem::Rate::default() };
+    check("netem_rate_overhead", add(netem::Options { rate: Some(ten), ..delay(20) }));
+    let cells = netem::Rate { packet_overhead_bytes: -14, cell_bytes: 48, cell_overhead_bytes: 5, ..ten };
+    check("netem_rate_cells", add(netem::Options { rate: Some(cells), ..delay(20) }));
+    let all = netem::Options { limit_packets: 77, rate: rate(100_000 * MBIT), ..distribution };
     check("netem_all", root(0x1a, Kind::Netem(all)).message(Verb::Replace));
 
     let leaf = Qdisc {
@@ -81,6 +86,89 @@ fn netem() {
         ..root(0x5a01, Kind::Netem(netem::Options { limit_packets: 4321, ..delay(3) }))
     };
     check("netem_leaf_limit", leaf.message(Verb::Change));
+}
+
+#[test]
+fn netem_loss() {
+    let add = |loss| {
+        let options = netem::Options { loss, ..netem::Options::default() };
+        root(0x1a, Kind::Netem(options)).message(Verb::Add)
+    };
+    check("netem_loss", add(netem::Loss::Random(percent(10.0))));
+    check(
+        "netem_loss_gemodel",
+        add(netem::Loss::GilbertElliott {
+            p: percent(1.0),
+            r: percent(10.0),
+            one_minus_h: percent(75.0),
+            one_minus_k: percent(0.1),
+        }),
+    );
+    check(
+        "netem_loss_state",
+        add(netem::Loss::FourState {
+            p13: percent(1.0),
+            p31: percent(10.0),
+            p32: percent(20.0),
+            p23: percent(30.0),
+            p14: percent(2.0),
+        }),
+    );
+    let correlated = netem::Options {
+        loss: netem::Loss::Random(percent(0.1)),
+        correlation: Some(netem::Correlation { loss: percent(25.0), ..netem::Correlation::default() }),
+        ..netem::Options::default()
+    };
+    check("netem_loss_correlated", root(0x1a, Kind::Netem(correlated)).message(Verb::Add));
+}
+
+#[test]
+fn netem_chances() {
+    let none = netem::Options::default;
+    let delay = |ms| netem::Options { delay_ns: ms * MS, ..none() };
+    let add = |options| root(0x1a, Kind::Netem(options)).message(Verb::Add);
+    let chance = |probability, correlation| {
+        Some(netem::Chance { probability: percent(probability), correlation: percent(correlation) })
+    };
+    let correlation = |delay, loss, duplicate| {
+        let [delay, loss, duplicate] = [delay, loss, duplicate].map(percent);
+        Some(netem::Correlation { delay, loss, duplicate })
+    };
+    let zero = correlation(0.0, 0.0, 0.0);
+
+    check("netem_duplicate", add(netem::Options { duplicate: percent(1.0), ..none() }));
+    let duplicate =
+        netem::Options { duplicate: percent(1.0), correlation: correlation(0.0, 0.0, 50.0), ..none() };
+    check("netem_duplicate_correlated", add(duplicate));
+    check("netem_corrupt", add(netem::Options { corrupt: chance(0.5, 0.0), ..none() }));
+    let corrupt = netem::Options { corrupt: chance(0.5, 30.0), correlation: zero, ..none() };
+    check("netem_corrupt_correlated", add(corrupt));
+    check("netem_reorder", add(netem::Options { reorder: chance(25.0, 0.0), gap: 1, ..delay(100) }));
+    let reorder = netem::Options { reorder: chance(25.0, 50.0), gap: 5, correlation: zero, ..delay(100) };
+    check("netem_reorder_gap", add(reorder));
+    let jitter =
+        netem::Options { jitter_ns: 10 * MS, correlation: correlation(25.0, 0.0, 0.0), ..delay(100) };
+    check("netem_jitter_correlated", add(jitter.clone()));
+    let every = netem::Options {
+        correlation: correlation(25.0, 2.0, 6.0),
+        loss: netem::Loss::Random(percent(1.0)),
+        duplicate: percent(5.0),
+        corrupt: chance(3.0, 4.0),
+        reorder: chance(7.0, 8.0),
+        gap: 9,
+        rate: Some(netem::Rate { bytes_per_sec: 10 * MBIT, ..netem::Rate::default() }),
+        ..jitter
+    };
+    check("netem_every_chance", add(every));
+
+    let removed = netem::Options {
+        correlation: zero,
+        corrupt: chance(0.0, 0.0),
+        reorder: chance(0.0, 0.0),
+        rate: Some(netem::Rate::default()),
+        ..delay(20)
+    };
+    check("netem_removed", root(0x1a, Kind::Netem(removed)).message(Verb::Change));
 }
 
 #[test]
@@ -138,6 +226,11 @@ fn address_and_route() {
     check("route_default", route::add(&route::Route { to: None, via: ip("10.0.0.2"), dev: None }));
     let v6 = route::Route { to: Some((ip("fd01::"), 64)), via: ip("fd00::2"), dev: Some(lo()) };
     check("route_v6", route::add(&v6));
+}
+
+/// A probability as tc reads it.
+fn percent(percent: f64) -> u32 {
+    (percent / 100.0 * f64::from(u32::MAX)).round_ties_even() as u32
 }
 
 fn lo() -> Device {

@@ -80,12 +80,18 @@ constants! {
         TCA_HTB_DIRECT_QLEN: u16 = 5;
         TCA_HTB_RATE64: u16 = 6;
         TCA_HTB_CEIL64: u16 = 7;
+        TCA_NETEM_CORR: u16 = 1;
         TCA_NETEM_DELAY_DIST: u16 = 2;
+        TCA_NETEM_REORDER: u16 = 3;
+        TCA_NETEM_CORRUPT: u16 = 4;
+        TCA_NETEM_LOSS: u16 = 5;
         TCA_NETEM_RATE: u16 = 6;
         TCA_NETEM_RATE64: u16 = 8;
         TCA_NETEM_LATENCY64: u16 = 10;
         TCA_NETEM_JITTER64: u16 = 11;
         TCA_NETEM_PRNG_SEED: u16 = 14;
+        NETEM_LOSS_GI: u16 = 1;
+        NETEM_LOSS_GE: u16 = 2;
         NETEM_DIST_SCALE: i32 = 8192;
         NETEM_DIST_MAX: usize = 16384;
     }

@@ -96,7 +96,18 @@ fn netem_comes_back_as_sent() {
         delay_ns: 300_000_000_007,
         jitter_ns: 1_500_001,
         distribution: Some(netem::Distribution { name: "uniform".into(), table }),
-        rate_bytes_per_sec: Some(12_500_000_000),
+        correlation: Some(netem::Correlation { delay: 1 << 30, loss: 0, duplicate: 1 << 29 }),
+        loss: netem::Loss::GilbertElliott { p: 1, r: 2, one_minus_h: 3, one_minus_k: 4 },
+        duplicate: 1 << 27,
+        corrupt: Some(netem::Chance { probability: 5, correlation: 6 }),
+        reorder: Some(netem::Chance { probability: 7, correlation: 8 }),
+        gap: 9,
+        rate: Some(netem::Rate {
+            bytes_per_sec: 12_500_000_000,
+            packet_overhead_bytes: -14,
+            cell_bytes: 48,
+            cell_overhead_bytes: 5,
+        }),
         seed: Some(0x5a5a_0000_0001),
     };
     let Some(observed) = observed(&mut socket, &dev, Kind::Netem(options.clone())) else {

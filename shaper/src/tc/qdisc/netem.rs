@@ -1,8 +1,16 @@
-//! `netem`: delay, jitter and rate with the kernel's own dice.
+//! `netem`: delay, loss, duplicates, corruption, reordering and rate with the kernel's own dice.
+
+mod chance;
+mod loss;
+mod rate;
+mod words;
+
+pub use chance::{Chance, Correlation};
+pub use loss::Loss;
+pub use rate::Rate;
 
 use crate::netlink::attr::{Attributes, Writer};
 use crate::netlink::uapi::*;
-use crate::tc::format;
 use crate::tc::psched::{ns_from_ticks, ticks_from_ns};
 
 /// Length of `struct tc_netem_qopt`, which precedes the attributes.
@@ -28,11 +36,16 @@ impl Distribution {
 
 /// Options of `netem`.
 ///
-/// A change keeps the rate, the distribution and the seed that the message leaves out; delay, jitter and limit are
-/// always set. The kernel cannot go back from a distribution to the uniform one except by a table of a uniform one.
+/// A change keeps what the message leaves out: rate, correlation, corruption, the probability of reordering, the
+/// distribution and the seed (those that are `Option` here). All else is always set: a message without another loss model
+/// goes back to random loss, and a gap of 0 ends reordering. The kernel cannot go back from a distribution to the uniform
+/// one except by a table of a uniform one.
 ///
 /// A time that is not a whole number of 64 ns ticks, or too long for 32 bits of them (274 s), is sent in an attribute of
 /// its own as well (Linux 4.16), which tc never does: it rounds down.
+///
+/// A probability is 0 for never and `u32::MAX` for always. A correlation is netem's own: each draw is the weighted mean of a
+/// fresh one and the draw before, which pulls draws to the middle, so that what happens is not as frequent as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Packets in the queue, those being delayed included; tc's default is 1000.
@@ -46,9 +59,25 @@ pub struct Options {
     /// How the delay is spread; `None` is uniform.
     #[doc(alias = "TCA_NETEM_DELAY_DIST")]
     pub distribution: Option<Distribution>,
-    /// Rate of the link; 0 is without limit.
-    #[doc(alias = "TCA_NETEM_RATE64")]
-    pub rate_bytes_per_sec: Option<u64>,
+    /// How much jitter, random loss and duplicates depend on the packet before.
+    #[doc(alias = "TCA_NETEM_CORR")]
+    pub correlation: Option<Correlation>,
+    /// Which packets are lost.
+    #[doc(alias = "TCA_NETEM_LOSS")]
+    pub loss: Loss,
+    /// Probability that a packet is sent twice.
+    pub duplicate: u32,
+    /// Of packets of which one bit is flipped.
+    #[doc(alias = "TCA_NETEM_CORRUPT")]
+    pub corrupt: Option<Chance>,
+    /// Of packets that are sent at once, ahead of those delayed; only with a [`Options::gap`].
+    #[doc(alias = "TCA_NETEM_REORDER")]
+    pub reorder: Option<Chance>,
+    /// Only every so manieth packet since the last reordered one may be reordered: 1 is any, 0 is none.
+    pub gap: u32,
+    /// Rate of the link.
+    #[doc(alias = "TCA_NETEM_RATE")]
+    pub rate: Option<Rate>,
     /// Seed of the dice, on kernels since 6.6; older ones ignore it.
     #[doc(alias = "TCA_NETEM_PRNG_SEED")]
     pub seed: Option<u64>,
@@ -62,7 +91,13 @@ impl Default for Options {
             delay_ns: 0,
             jitter_ns: 0,
             distribution: None,
-            rate_bytes_per_sec: None,
+            correlation: None,
+            loss: Loss::default(),
+            duplicate: 0,
+            corrupt: None,
+            reorder: None,
+            gap: 0,
+            rate: None,
             seed: None,
         }
     }
@@ -74,27 +109,27 @@ impl Options {
         let (qopt, rest) = options.split_first_chunk::<QOPT_LEN>()?;
         let word =
             |index: usize| u32::from_ne_bytes(qopt[index * 4..].first_chunk().copied().unwrap_or_default());
-        let mut parsed = Self {
-            limit_packets: word(1),
-            delay_ns: ns_from_ticks(word(0)),
-            jitter_ns: ns_from_ticks(word(5)),
-            ..Self::default()
-        };
         let attributes = Attributes::new(rest);
         let wide = |kind| attributes.find_kind(kind).and_then(|attribute| attribute.u64());
-        parsed.delay_ns = wide(TCA_NETEM_LATENCY64).unwrap_or(parsed.delay_ns);
-        parsed.jitter_ns = wide(TCA_NETEM_JITTER64).unwrap_or(parsed.jitter_ns);
-        let rate32 =
-            attributes.find_kind(TCA_NETEM_RATE).and_then(|attribute| attribute.u32()).map(u64::from);
-        parsed.rate_bytes_per_sec = wide(TCA_NETEM_RATE64).or(rate32);
-        parsed.seed = wide(TCA_NETEM_PRNG_SEED);
-        Some(parsed)
+        Some(Self {
+            limit_packets: word(1),
+            delay_ns: wide(TCA_NETEM_LATENCY64).unwrap_or(ns_from_ticks(word(0))),
+            jitter_ns: wide(TCA_NETEM_JITTER64).unwrap_or(ns_from_ticks(word(5))),
+            distribution: None,
+            correlation: Correlation::parse(attributes),
+            loss: Loss::parse(attributes, word(2)),
+            duplicate: word(4),
+            corrupt: Chance::parse(attributes, TCA_NETEM_CORRUPT),
+            reorder: Chance::parse(attributes, TCA_NETEM_REORDER),
+            gap: word(3),
+            rate: Rate::parse(attributes),
+            seed: wide(TCA_NETEM_PRNG_SEED),
+        })
     }
 
     pub(super) fn write(&self, out: &mut Writer) {
-        let (loss, gap, duplicate) = (0, 0, 0);
         let (delay, jitter) = (ticks_from_ns(self.delay_ns), ticks_from_ns(self.jitter_ns));
-        for word in [delay, self.limit_packets, loss, gap, duplicate, jitter] {
+        for word in [delay, self.limit_packets, self.loss.in_qopt(), self.gap, self.duplicate, jitter] {
             out.raw(&word.to_ne_bytes());
         }
         for (kind, time_ns) in [(TCA_NETEM_LATENCY64, self.delay_ns), (TCA_NETEM_JITTER64, self.jitter_ns)] {
@@ -102,14 +137,17 @@ impl Options {
                 out.attr_u64(kind, time_ns);
             }
         }
-        if let Some(rate) = self.rate_bytes_per_sec {
-            // struct tc_netem_rate: rate, packet_overhead, cell_size, cell_overhead.
-            let mut value = [0; 16];
-            value[..4].copy_from_slice(&u32::try_from(rate).unwrap_or(u32::MAX).to_ne_bytes());
-            if u32::try_from(rate).is_err() {
-                out.attr_u64(TCA_NETEM_RATE64, rate);
+        if let Some(correlation) = self.correlation {
+            correlation.write(out);
+        }
+        for (kind, chance) in [(TCA_NETEM_REORDER, self.reorder), (TCA_NETEM_CORRUPT, self.corrupt)] {
+            if let Some(chance) = chance {
+                chance.write(kind, out);
             }
-            out.attr(TCA_NETEM_RATE, &value);
+        }
+        self.loss.write(out);
+        if let Some(rate) = self.rate {
+            rate.write(out);
         }
         if let Some(seed) = self.seed {
             out.attr_u64(TCA_NETEM_PRNG_SEED, seed);
@@ -119,57 +157,7 @@ impl Options {
             out.attr(TCA_NETEM_DELAY_DIST, &table);
         }
     }
-
-    pub(super) fn words(&self) -> String {
-        let mut words = format!(" limit {}", self.limit_packets);
-        if self.delay_ns != 0 || self.jitter_ns != 0 {
-            words.extend([" delay ", &format::time(self.delay_ns)]);
-        }
-        if self.jitter_ns != 0 {
-            words.extend([" ", &format::time(self.jitter_ns)]);
-        }
-        // tc has no table of that name: uniform is what it does without one.
-        if let Some(distribution) =
-            self.distribution.as_ref().filter(|distribution| distribution.name != "uniform")
-        {
-            words.extend([" distribution ", &distribution.name]);
-        }
-        if let Some(rate) = self.rate_bytes_per_sec {
-            words.extend([" rate ", &format::rate(rate)]);
-        }
-        if let Some(seed) = self.seed {
-            words.push_str(&format!(" seed {seed}"));
-        }
-        words
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(
-            limit_packets: u32,
-            delay_ns in 0..i64::MAX as u64,
-            jitter_ns in 0..i64::MAX as u64,
-            rate_bytes_per_sec: Option<u64>,
-            seed: Option<u64>,
-        ) {
-            let options =
-                Options { limit_packets, delay_ns, jitter_ns, distribution: None, rate_bytes_per_sec, seed };
-            let mut out = Writer::new();
-            options.write(&mut out);
-            prop_assert_eq!(Options::parse(out.as_bytes()), Some(options));
-        }
-    }
-
-    #[test]
-    fn a_time_in_whole_ticks_needs_no_wide_attribute() {
-        let mut out = Writer::new();
-        Options { delay_ns: 20_000_000, ..Options::default() }.write(&mut out);
-        assert_eq!(out.as_bytes().len(), QOPT_LEN);
-    }
-}
+mod tests;
