@@ -8,6 +8,7 @@ pub mod measure;
 pub mod netlink;
 pub mod plan;
 pub mod probe;
+mod prose;
 pub mod relay;
 pub mod report;
 pub mod shape;

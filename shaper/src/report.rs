@@ -68,6 +68,22 @@ pub struct Counted {
     pub shaped_bytes: u64,
     /// Packets that the bottleneck's queue had no room for.
     pub queue_drops: u64,
+    /// Packets lost, as the shape asks; this and the next four are absent with `netem`, which decides on its own and counts
+    /// only what it drops ([`Holder::drops`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+    /// Packets sent twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicated: Option<u64>,
+    /// Packets of which a bit was flipped, copies included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrupted: Option<u64>,
+    /// Packets sent ahead of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reordered: Option<u64>,
+    /// Packets marked congestion experienced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub marked: Option<u64>,
     /// Packets not shaped because they are not IP, or neighbour discovery.
     pub passed_not_ip: u64,
     /// Packets not shaped because the time limit was over.
@@ -94,7 +110,8 @@ pub struct Holder {
     /// Frames it may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_frames_max: Option<u64>,
-    /// Frames it had no room for; with `netem` this is the bottleneck's queue too.
+    /// Frames it had no room for; with `netem` these are those that it lost and those that the bottleneck's queue had no room
+    /// for as well, which it counts as one.
     pub drops: u64,
     /// Frames that the link refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,16 +214,23 @@ fn time_left(rule: &Rule, now_ns: u64) -> Option<Delay> {
 
 fn counted(counters: &Counters, engine: Option<Engine>) -> Counted {
     let mean_ns = counters.delay_ns_sum.checked_div(counters.delayed_frames);
+    let decided_by_us = engine != Some(Engine::Netem);
+    let told = |count: u64| decided_by_us.then_some(count);
     Counted {
         packets: counters.packets,
         bytes: counters.bytes,
         shaped_packets: counters.delayed_packets,
         shaped_bytes: counters.delayed_bytes,
         queue_drops: counters.queue_drops,
+        lost: told(counters.lost),
+        duplicated: told(counters.duplicated),
+        corrupted: told(counters.corrupted),
+        reordered: told(counters.reordered),
+        marked: told(counters.marked),
         passed_not_ip: counters.passed_not_ip,
         passed_expired: counters.passed_expired,
         passed_unheld: counters.passed_unheld,
-        delay_given_mean: mean_ns.filter(|_| engine != Some(Engine::Netem)).map(Delay::from_ns),
+        delay_given_mean: mean_ns.filter(|_| decided_by_us).map(Delay::from_ns),
     }
 }
 
@@ -279,6 +303,18 @@ fn quantile(report: &RelayReport, rank: u64) -> Option<Delay> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn netem_does_not_tell_the_fates_apart() {
+        let counters = Counters { packets: 5, lost: 1, marked: 2, ..Counters::default() };
+        let ours = counted(&counters, Some(Engine::Relay));
+        assert_eq!((ours.lost, ours.duplicated, ours.marked), (Some(1), Some(0), Some(2)));
+        let json = serde_json::to_value(counted(&counters, Some(Engine::Netem))).unwrap();
+        assert_eq!(json["packets"], 5);
+        for absent in ["lost", "duplicated", "corrupted", "reordered", "marked", "delay_given_mean"] {
+            assert!(json.get(absent).is_none(), "{absent}");
+        }
+    }
 
     #[test]
     fn lateness_is_read_off_the_histogram() {

@@ -1,5 +1,7 @@
 //! `shaper apply`: gives a link a shape.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use shaper_common::abi;
 
@@ -9,10 +11,11 @@ use super::{failure, output};
 use crate::engine::{self, Outcome, Request, Session};
 use crate::measure::clock;
 use crate::netlink::link::{self, Link};
+use crate::plan::capable;
 use crate::probe::{self, Cap, Picked};
-use crate::shape::{EngineChoice, Named as _, Shape};
+use crate::shape::{Chance, EngineChoice, Named as _, Shape};
 use crate::target::link::choose;
-use crate::units::Delay;
+use crate::units::{Delay, Probability};
 
 /// What `apply --json` prints.
 #[derive(Serialize)]
@@ -32,6 +35,9 @@ struct Applied<'a> {
 
 pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let shape = args.shape.shape()?;
+    if let Some(engine) = args.engine.engine() {
+        capable::check(engine, &shape).map_err(|error| failure::probe(error.into()))?;
+    }
     let Some(target) = args.target.target() else {
         return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
     };
@@ -43,7 +49,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let link = choose(&links, args.dev.as_deref())
         .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?
         .clone();
-    let picked = pick(&mut session, &args, &link)?;
+    let picked = pick(&mut session, &args, &link, &shape)?;
     let expires_ns = args.time_limit.map_or(0, |limit| clock::now_ns().saturating_add(limit.as_ns()));
 
     let request = |direction: &abi::Direction| Request {
@@ -74,8 +80,10 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     if args.json { output::print_json(&applied) } else { output::print(text(&applied)) }
 }
 
-/// The engine asked for, the one that is there already, or the best that this kernel can run.
-fn pick(session: &mut Session, args: &ApplyArgs, link: &Link) -> Result<Picked, Failure> {
+/// The engine asked for, the one that is there already if it can do the shape, or the best that can and that this kernel
+/// can run.
+fn pick(session: &mut Session, args: &ApplyArgs, link: &Link, shape: &Shape) -> Result<Picked, Failure> {
+    let mut left = None;
     if args.engine == EngineChoice::Auto {
         let survey = session.survey().map_err(failure::netlink)?;
         let there = args
@@ -84,10 +92,17 @@ fn pick(session: &mut Session, args: &ApplyArgs, link: &Link) -> Result<Picked, 
             .iter()
             .find_map(|direction| engine::engine_of(survey.attachment_of(link.ifindex, *direction)?));
         if let Some(engine) = there {
-            return Ok(Picked { engine, why: "it shapes this link already".to_owned() });
+            match capable::check(engine, shape) {
+                Ok(()) => return Ok(Picked { engine, why: "it shapes this link already".to_owned() }),
+                Err(incapable) => left = Some(incapable),
+            }
         }
     }
-    probe::choose(args.engine, args.direction).map_err(failure::probe)
+    let mut picked = probe::choose(args.engine, args.direction, Some(shape)).map_err(failure::probe)?;
+    if let Some(incapable) = left {
+        picked.why = format!("{}, which shaped this link before; {}", incapable.what(), picked.why);
+    }
+    Ok(picked)
 }
 
 fn word(outcomes: &[Outcome]) -> &'static str {
@@ -126,10 +141,66 @@ pub(super) fn describe(shape: &Shape) -> String {
         words.push(format!("latency {}", shape.latency()));
     }
     if !shape.jitter().is_zero() {
-        words.push(format!("jitter {} {}", shape.jitter(), shape.distribution().name()));
+        let order = if shape.keep_order() { " keep-order" } else { "" };
+        let correlation = correlation(shape.jitter_correlation());
+        words.push(format!("jitter {} {}{correlation}{order}", shape.jitter(), shape.distribution().name()));
+    }
+    if let Some(reorder) = shape.reorder() {
+        let gap = Some(shape.reorder_gap()).filter(|gap| *gap > 1);
+        words.push(format!("reorder {}{}", chance(reorder), optional("gap", gap)));
     }
     if let (Some(bandwidth), Some(queue)) = (shape.bandwidth(), shape.queue()) {
-        words.push(format!("bandwidth {bandwidth} queue {queue}"));
+        let (burst, overhead, ecn) = (
+            optional("burst", shape.burst()),
+            optional("overhead", shape.overhead()),
+            optional("ecn", shape.ecn()),
+        );
+        words.push(format!("bandwidth {bandwidth} queue {queue}{burst}{overhead}{ecn}"));
     }
+    words.extend(shape.loss().map(|loss| loss.to_string()));
+    words.extend(shape.duplicate().map(|duplicate| format!("duplicate {}", chance(duplicate))));
+    words.extend(shape.corrupt().map(|corrupt| format!("corrupt {}", chance(corrupt))));
     words.join(", ")
+}
+
+fn chance(chance: Chance) -> String {
+    format!("{}{}", chance.probability, correlation(chance.correlation))
+}
+
+fn correlation(correlation: Probability) -> String {
+    optional("correlation", Some(correlation).filter(|correlation| !correlation.is_never()))
+}
+
+fn optional<T: Display>(word: &str, value: Option<T>) -> String {
+    value.map(|value| format!(" {word} {value}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::shape_of;
+
+    #[test]
+    fn a_shape_is_told_in_the_words_of_its_flags() {
+        for (shape, words) in [
+            ("latency=100ms", "latency 100ms"),
+            (
+                "latency=40ms jitter=5ms distribution=normal jitter_correlation=25% keep_order=true",
+                "latency 40ms, jitter 5ms normal correlation 25% keep-order",
+            ),
+            (
+                "latency=40ms reorder=25% reorder_correlation=50% reorder_gap=5",
+                "latency 40ms, reorder 25% correlation 50% gap 5",
+            ),
+            (
+                "bandwidth=10mbit burst=32kb overhead=10b,48b,5b ecn=5ms",
+                "bandwidth 10Mbit queue 100ms burst 32Kb overhead 10b,48b,5b ecn 5ms",
+            ),
+            ("loss=1% loss_correlation=25%", "loss 1% correlation 25%"),
+            ("loss_gemodel=1%,10%", "loss-gemodel 1%,10%,100%,0%"),
+            ("loss_pattern=0010 duplicate=1% corrupt=0.1%", "loss-pattern 0010, duplicate 1%, corrupt 0.1%"),
+        ] {
+            assert_eq!(describe(&shape_of(shape)), words);
+        }
+    }
 }

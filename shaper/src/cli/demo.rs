@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::apply::describe;
-use super::args::{DEMO_LATENCY, DemoArgs};
+use super::args::{DEMO_LATENCY, DemoArgs, ShapeArgs};
 use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::measure::tcp::Bulk;
@@ -41,7 +41,7 @@ struct Body {
 pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let shape = args.shape.shape_or(DEMO_LATENCY)?;
     probe::require(&Cap::ALL).map_err(failure::probe)?;
-    let picked = probe::choose(args.engine, Direction::Egress).map_err(failure::probe)?;
+    let picked = probe::choose(args.engine, Direction::Egress, Some(&shape)).map_err(failure::probe)?;
     // Before anything is made, so that no signal finds something that it would leave.
     let signals = command::hold_signals()?;
     let mut world = World::create()?;
@@ -107,21 +107,11 @@ fn measure(
 fn apply_flags(args: &DemoArgs) -> Vec<String> {
     let parts = args.shape.parts();
     let is_default = parts == (Parts { seed: parts.seed, ..Parts::default() });
-    let Parts { latency, jitter, distribution, bandwidth, queue, seed } = parts;
-    let latency = latency.or(is_default.then_some(DEMO_LATENCY));
-    let mut flags = Vec::new();
-    let mut add = |flag: &str, value: Option<String>| {
-        if let Some(value) = value {
-            flags.extend([flag.to_owned(), value]);
-        }
-    };
-    add("--latency", latency.map(|latency| latency.to_string()));
-    add("--jitter", jitter.map(|jitter| jitter.to_string()));
-    add("--distribution", distribution.map(|distribution| distribution.name().to_owned()));
-    add("--bandwidth", bandwidth.map(|bandwidth| bandwidth.to_string()));
-    add("--queue", queue.map(|queue| queue.to_string()));
-    add("--seed", seed.map(|seed| seed.to_string()));
-    add("--engine", args.engine.engine().map(|_| args.engine.name().to_owned()));
+    let latency = parts.latency.or(is_default.then_some(DEMO_LATENCY));
+    let mut flags = ShapeArgs::flags(&Parts { latency, ..parts });
+    if args.engine.engine().is_some() {
+        flags.extend(["--engine".to_owned(), args.engine.name().to_owned()]);
+    }
     flags
 }
 

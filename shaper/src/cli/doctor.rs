@@ -63,7 +63,7 @@ fn examine(privileges: [Row; Cap::ALL.len()], rootless: bool, findings: &Finding
     capabilities.extend(privileges);
     let egress = probe::assess(Direction::Egress, findings);
     let ingress = probe::assess(Direction::Ingress, findings);
-    let (picked, why) = match probe::pick(EngineChoice::Auto, Direction::Egress, findings) {
+    let (picked, why) = match probe::pick(EngineChoice::Auto, Direction::Egress, None, findings) {
         Ok(picked) => (Some(EngineChoice::from(picked.engine).name()), picked.why),
         Err(error) => (None, error.to_string()),
     };

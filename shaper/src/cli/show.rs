@@ -13,7 +13,7 @@ use crate::measure::clock;
 use crate::netlink::Socket;
 use crate::probe::{self, Cap};
 use crate::report::{self, Counted, Holder, Late, Report, State};
-use crate::shape::{Direction, EngineChoice, Named as _};
+use crate::shape::{Direction, EngineChoice, Named as _, Shape};
 use crate::target::netns::{self, Netns};
 
 #[derive(Serialize)]
@@ -66,7 +66,7 @@ fn why(report: &Report) -> String {
         return "asked for".to_owned();
     }
     let direction = Direction::from_name(report.direction).unwrap_or_default();
-    match probe::choose(EngineChoice::Auto, direction) {
+    match probe::choose(EngineChoice::Auto, direction, report.shape.as_ref()) {
         Ok(picked) => picked.why,
         Err(error) => error.to_string(),
     }
@@ -98,10 +98,10 @@ fn text(body: &Body) -> String {
             let _ = writeln!(text, "  engine   {engine}: {why}");
         }
         if let Some(counted) = &report.counters {
-            let _ = writeln!(text, "  packets  {}", packets(counted));
+            let _ = writeln!(text, "  packets  {}", packets(counted, report.shape.as_ref()));
         }
         if let Some(holder) = &report.holder {
-            let _ = writeln!(text, "  holder   {}", held(holder));
+            let _ = writeln!(text, "  holder   {}", held(holder, report.shape.as_ref()));
         }
     }
     text
@@ -119,31 +119,45 @@ fn state(state: &State) -> String {
     }
 }
 
-fn packets(counted: &Counted) -> String {
+/// What was counted; what a shape asks for is told even when it was none.
+fn packets(counted: &Counted, shape: Option<&Shape>) -> String {
     let mut text =
         format!("{} shaped of {} ({} bytes)", counted.shaped_packets, counted.packets, counted.bytes);
-    let mut add = |count: u64, what: &str| {
-        if count > 0 {
+    let asked = |part: fn(&Shape) -> bool| shape.is_some_and(part);
+    for (count, is_asked, what) in [
+        (counted.lost, asked(|shape| shape.loss().is_some()), "lost"),
+        (counted.duplicated, asked(|shape| shape.duplicate().is_some()), "sent twice"),
+        (counted.corrupted, asked(|shape| shape.corrupt().is_some()), "corrupted"),
+        (counted.reordered, asked(|shape| shape.reorder().is_some()), "sent ahead of others"),
+        (counted.marked, asked(|shape| shape.ecn().is_some()), "marked congestion experienced"),
+        (Some(counted.queue_drops), false, "dropped by the full queue"),
+        (Some(counted.passed_not_ip), false, "not IP or neighbour discovery"),
+        (Some(counted.passed_expired), false, "after the time limit"),
+        (Some(counted.passed_unheld), false, "passed with nobody to hold them"),
+    ] {
+        if let Some(count) = count.filter(|count| *count > 0 || is_asked) {
             text.push_str(&format!(", {count} {what}"));
         }
-    };
-    add(counted.queue_drops, "dropped by the full queue");
-    add(counted.passed_not_ip, "not IP or neighbour discovery");
-    add(counted.passed_expired, "after the time limit");
-    add(counted.passed_unheld, "passed with nobody to hold them");
+    }
     if let Some(mean) = counted.delay_given_mean {
         text.push_str(&format!(", delayed {mean} in the mean"));
     }
     text
 }
 
-fn held(holder: &Holder) -> String {
+fn held(holder: &Holder, shape: Option<&Shape>) -> String {
     let mut text =
         format!("{}: {} packets, {} bytes now", holder.kind, holder.held_frames, holder.held_bytes);
     if let Some(pid) = holder.pid {
         text.push_str(&format!(", pid {pid}"));
     }
-    if holder.drops > 0 {
+    let loses = holder.kind == "netem" && shape.is_some_and(|shape| shape.loss().is_some());
+    if loses {
+        text.push_str(&format!(
+            ", {} lost or dropped by the full queue (netem counts both as one)",
+            holder.drops
+        ));
+    } else if holder.drops > 0 {
         text.push_str(&format!(", {} dropped", holder.drops));
     }
     if let Some(errors) = holder.send_errors.filter(|errors| *errors > 0) {
@@ -157,4 +171,59 @@ fn held(holder: &Holder) -> String {
         _ => {}
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Parts;
+
+    const COUNTED: Counted = Counted {
+        packets: 100,
+        bytes: 6_000,
+        shaped_packets: 90,
+        shaped_bytes: 5_400,
+        queue_drops: 0,
+        lost: Some(10),
+        duplicated: Some(0),
+        corrupted: Some(0),
+        reordered: Some(0),
+        marked: Some(0),
+        passed_not_ip: 0,
+        passed_expired: 0,
+        passed_unheld: 0,
+        delay_given_mean: None,
+    };
+
+    fn shape() -> Shape {
+        let (loss, duplicate) = ("10%".parse().ok(), "1%".parse().ok());
+        Shape::new(Parts { loss, duplicate, ..Parts::default() }).unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_for_or_happened_is_told() {
+        assert_eq!(packets(&COUNTED, Some(&shape())), "90 shaped of 100 (6000 bytes), 10 lost, 0 sent twice");
+        assert_eq!(packets(&COUNTED, None), "90 shaped of 100 (6000 bytes), 10 lost");
+        let netem = Counted { lost: None, duplicated: None, ..COUNTED };
+        assert_eq!(packets(&netem, Some(&shape())), "90 shaped of 100 (6000 bytes)");
+    }
+
+    #[test]
+    fn netem_is_said_to_count_losses_and_drops_as_one() {
+        let holder = Holder {
+            kind: "netem",
+            pid: None,
+            held_frames: 1,
+            held_bytes: 60,
+            held_frames_max: None,
+            drops: 7,
+            send_errors: None,
+            late: None,
+        };
+        assert_eq!(
+            held(&holder, Some(&shape())),
+            "netem: 1 packets, 60 bytes now, 7 lost or dropped by the full queue (netem counts both as one)"
+        );
+        assert_eq!(held(&holder, None), "netem: 1 packets, 60 bytes now, 7 dropped");
+    }
 }

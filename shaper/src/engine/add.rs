@@ -112,6 +112,7 @@ fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Recor
         classid: CLASS.to_u32(),
         stale_after_ns: STALE_AFTER_NS,
         queue_bytes: rule::queue_bytes(shape),
+        burst_bytes: rule::burst_bytes(shape),
         engine_asked: u32::from(request.engine_asked),
         ..Record::default()
     };

@@ -52,12 +52,14 @@ pub(super) fn change(
     let gso_changed = set_gso(session, found, request, &mut record)?;
     let same = had == Some(wanted)
         && record.queue_bytes == rule::queue_bytes(&request.shape)
+        && record.burst_bytes == rule::burst_bytes(&request.shape)
         && is_held_so(survey, found, request, seed);
     if same && !gso_changed {
         return Ok(if restarted { Outcome::Restarted } else { Outcome::Unchanged });
     }
     widen(session, survey, found, request, maps, seed)?;
     record.queue_bytes = rule::queue_bytes(&request.shape);
+    record.burst_bytes = rule::burst_bytes(&request.shape);
     record.engine_asked |= u32::from(request.engine_asked);
     swap(session, request, maps, &record, &wanted)?;
     Ok(if had.is_none() { Outcome::Added } else { Outcome::Changed })

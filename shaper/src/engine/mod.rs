@@ -175,20 +175,25 @@ fn take_back(
         Outcome::Unchanged | Outcome::Restarted => Ok(()),
         Outcome::Changed => {
             let found = before.attachment_of(request.link.ifindex, request.direction);
-            let Some((found, Ok(maps), Ok(record))) = found.map(|found| (found, &found.maps, &found.record))
-            else {
-                return undo(session, request);
-            };
-            let Some((rule, shape, engine)) =
-                maps.rule()?.and_then(|rule| Some((rule, rule::to_shape(&rule, record)?, engine_of(found)?)))
-            else {
-                return undo(session, request);
-            };
-            let engine_asked = record.engine_asked != 0;
-            let had = Request { shape, engine, engine_asked, expires_ns: rule.expires_ns, ..request.clone() };
-            apply_one(session, &had).map(drop)
+            match found.and_then(|found| what_was_asked(found, request)) {
+                Some(had) => apply_one(session, &had).map(drop),
+                None => undo(session, request),
+            }
         }
     }
+}
+
+/// The request that gave `found` what it has, if its record can be read; for the same link and direction as `request`.
+fn what_was_asked(found: &Attachment, request: &Request) -> Option<Request> {
+    let (maps, record) = (found.maps.as_ref().ok()?, found.record.as_ref().ok()?);
+    let rule = maps.rule().ok()??;
+    Some(Request {
+        shape: rule::to_shape(&rule, record)?,
+        engine: engine_of(found)?,
+        engine_asked: record.engine_asked != 0,
+        expires_ns: rule.expires_ns,
+        ..request.clone()
+    })
 }
 
 /// Gives one direction of a link a shape, whatever it has now.
@@ -205,9 +210,16 @@ fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error>
         }
         Some(found) => {
             // Another engine, another version's programs, or a qdisc that somebody took away: begin anew.
+            let had = what_was_asked(found, request);
             clear::attachment(session, &survey, found)?;
-            add_or_undo(session, request)?;
-            Ok(Outcome::Changed)
+            match (add_or_undo(session, request), had) {
+                (Ok(()), _) => Ok(Outcome::Changed),
+                (Err(error), None) => Err(error),
+                (Err(error), Some(had)) => match add_or_undo(session, &had) {
+                    Ok(()) => Err(error),
+                    Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
+                },
+            }
         }
         None => {
             add_or_undo(session, request)?;

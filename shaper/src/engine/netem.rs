@@ -1,4 +1,4 @@
-//! `netem`: the classifier picks an htb class, the netem below it delays, jitters and limits with its own dice.
+//! `netem`: the classifier picks an htb class, the netem below it does all that a shape asks for with its own dice.
 //!
 //! ```text
 //! egress:   eth0 clsact egress: shaper_netem ─▶ root htb 5a00: ─┬─▶ class 5a00:1 ─▶ netem 5a01:
@@ -12,11 +12,11 @@ use crate::attachment::{CLASS, LEAF, ROOT};
 use crate::netlink::Message;
 use crate::netlink::link::Device;
 use crate::plan::limits;
-use crate::shape::{Named as _, Shape};
+use crate::shape::{Chance, Loss, Named as _, Shape};
 use crate::tc::class::Class;
 use crate::tc::qdisc::{Kind, Qdisc, htb, netem};
 use crate::tc::{self, Handle, Verb};
-use crate::units::Rate;
+use crate::units::{Overhead, Probability, Rate};
 
 /// The class's own rate: none that matters, since netem does the limiting. 1 Tbit/s.
 const CLASS_BYTES_PER_SEC: u64 = 125_000_000_000;
@@ -47,30 +47,99 @@ pub(super) fn change(dev: &Device, shape: &Shape, seed: u64, now: &tc::Observed)
     vec![leaf(dev, options(shape, seed, limit)).message(Verb::Change)]
 }
 
-/// Whether the leaf delays, jitters and limits as the shape says; a kernel does not tell the distribution.
+/// Whether the leaf does what the shape says, as far as a kernel tells: never the distribution, the seed since 6.6.
 pub(super) fn is_so(now: &tc::Observed, shape: &Shape, seed: u64) -> bool {
-    let (has, wanted) = (netem::Options::parse(&now.options).unwrap_or_default(), options(shape, seed, 0));
-    let rate = |options: &netem::Options| options.rate_bytes_per_sec.unwrap_or(0);
-    has.delay_ns == wanted.delay_ns && has.jitter_ns == wanted.jitter_ns && rate(&has) == rate(&wanted)
+    let Some(has) = netem::Options::parse(&now.options) else { return false };
+    let wanted = options(shape, seed, has.limit_packets);
+    let seed = has.seed.and(wanted.seed);
+    let told = |options: netem::Options| netem::Options {
+        distribution: None,
+        correlation: options.correlation.or_else(|| Some(netem::Correlation::default())),
+        corrupt: options.corrupt.or_else(|| Some(netem::Chance::default())),
+        reorder: options.reorder.or_else(|| Some(netem::Chance::default())),
+        rate: options.rate.or_else(|| Some(netem::Rate::default())),
+        ..options
+    };
+    told(has) == told(netem::Options { seed, ..wanted })
 }
 
 fn leaf(dev: &Device, options: netem::Options) -> Qdisc {
     Qdisc { dev: dev.clone(), parent: CLASS, handle: LEAF, kind: Kind::Netem(options) }
 }
 
-/// A change keeps what it does not name, so rate and distribution are always named.
+/// A change keeps what it does not name, so everything is named, also what is not asked for; but a distribution only where
+/// there is jitter to spread.
 fn options(shape: &Shape, seed: u64, limit_packets: u32) -> netem::Options {
     let distribution = (!shape.jitter().is_zero()).then(|| netem::Distribution {
         name: shape.distribution().name().to_owned(),
         table: table(shape.distribution()),
     });
+    let (loss, loss_correlation) = loss(shape.loss());
+    let duplicate = chance(shape.duplicate());
     netem::Options {
         limit_packets,
         delay_ns: shape.latency().as_ns(),
         jitter_ns: shape.jitter().as_ns(),
         distribution,
-        rate_bytes_per_sec: Some(shape.bandwidth().map_or(0, Rate::bytes_per_sec)),
+        correlation: Some(netem::Correlation {
+            delay: shape.jitter_correlation().as_2_32nds(),
+            loss: loss_correlation.as_2_32nds(),
+            duplicate: duplicate.correlation,
+        }),
+        loss,
+        duplicate: duplicate.probability,
+        corrupt: Some(chance(shape.corrupt())),
+        reorder: Some(chance(shape.reorder())),
+        gap: shape.reorder().map_or(0, |_| shape.reorder_gap().max(1)),
+        rate: Some(rate(shape)),
         seed: Some(seed),
+    }
+}
+
+/// netem's loss model, and the correlation that goes with a random one.
+///
+/// A pattern is none of its models: [`crate::plan::capable`] keeps it from getting here.
+fn loss(asked: Option<Loss>) -> (netem::Loss, Probability) {
+    let raw = Probability::as_2_32nds;
+    // The kernel adds these two in 32 bits, and what wraps round would be no loss at all.
+    let beside = |one: Probability, other: Probability| raw(one).min(u32::MAX - raw(other));
+    match asked {
+        Some(Loss::Random { probability, correlation }) => {
+            (netem::Loss::Random(raw(probability)), correlation)
+        }
+        Some(Loss::GilbertElliott { p, r, one_minus_h, one_minus_k }) => {
+            let (one_minus_h, one_minus_k) = (raw(one_minus_h), raw(one_minus_k));
+            let model = netem::Loss::GilbertElliott { p: raw(p), r: raw(r), one_minus_h, one_minus_k };
+            (model, Probability::NEVER)
+        }
+        Some(Loss::FourState { p13, p31, p32, p23, p14 }) => {
+            let model = netem::Loss::FourState {
+                p13: beside(p13, p14),
+                p31: raw(p31),
+                p32: beside(p32, p31),
+                p23: raw(p23),
+                p14: raw(p14),
+            };
+            (model, Probability::NEVER)
+        }
+        Some(Loss::Pattern(_)) | None => (netem::Loss::default(), Probability::NEVER),
+    }
+}
+
+fn chance(asked: Option<Chance>) -> netem::Chance {
+    asked.map_or(netem::Chance::default(), |chance| netem::Chance {
+        probability: chance.probability.as_2_32nds(),
+        correlation: chance.correlation.as_2_32nds(),
+    })
+}
+
+fn rate(shape: &Shape) -> netem::Rate {
+    let overhead = shape.overhead().unwrap_or(Overhead::NONE);
+    netem::Rate {
+        bytes_per_sec: shape.bandwidth().map_or(0, Rate::bytes_per_sec),
+        packet_overhead_bytes: overhead.packet,
+        cell_bytes: overhead.cell,
+        cell_overhead_bytes: overhead.cell_packet,
     }
 }
 
@@ -92,6 +161,42 @@ fn table(distribution: Distribution) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::attr::Attributes;
+    use crate::netlink::uapi::TCA_OPTIONS;
+    use crate::shape::{Parts, any_shape};
+    use crate::tc::Stats;
+    use proptest::prelude::*;
+
+    fn leaf_with(options: netem::Options) -> tc::Observed {
+        let message = leaf(&Device { ifindex: 1, name: "lo".into() }, options).message(Verb::Add);
+        let (_, attributes) = message.body().split_at(20);
+        let options =
+            Attributes::new(attributes).find_kind(TCA_OPTIONS).expect("just written").value.to_vec();
+        let (handle, parent) = (LEAF, CLASS);
+        tc::Observed { ifindex: 1, handle, parent, kind: "netem".into(), options, stats: Stats::default() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_leaf_is_so_only_by_its_own_shape(one in any_shape().boxed(), other in any_shape().boxed(), seed: u64) {
+            let now = leaf_with(options(&one, seed, 1000));
+            prop_assert!(is_so(&now, &one, seed));
+            prop_assert!(!is_so(&now, &one, !seed));
+            let untold = |shape: &Shape| netem::Options { distribution: None, ..options(shape, seed, 1000) };
+            prop_assert_eq!(is_so(&now, &other, seed), untold(&one) == untold(&other));
+        }
+    }
+
+    #[test]
+    fn probabilities_that_the_kernel_adds_do_not_wrap_round() {
+        let half = Some("50%,50%,50%,10%,50%".parse().unwrap());
+        let shape = Shape::new(Parts { loss_state: half, ..Parts::default() }).unwrap();
+        let netem::Loss::FourState { p13, p31, p32, p14, .. } = options(&shape, 0, 1).loss else {
+            panic!("four states were asked for");
+        };
+        assert!(p13.checked_add(p14).is_some() && p31.checked_add(p32).is_some());
+        assert_eq!((p13, p31, p14), ((1 << 31) - 1, 1 << 31, 1 << 31));
+    }
 
     #[test]
     fn the_uniform_table_is_symmetric_and_reaches_one_jitter() {

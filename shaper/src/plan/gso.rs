@@ -14,32 +14,46 @@ const BURST: Delay = Delay::from_ms(1);
 
 /// The `gso_max_segs` that the link needs (1: no GSO), or `None` when frames of any size will do.
 ///
-/// Jitter is drawn for each packet, and a low rate spaces packets, not frames; a plain delay does not mind.
+/// Faults and jitter are drawn for each packet, a mark is one packet's, and a low rate spaces packets, not frames; a plain
+/// delay does not mind.
 #[must_use]
 pub fn max_segs(shape: &Shape) -> Option<u32> {
     let coarse = shape.bandwidth().is_some_and(|rate| rate.time_for(FRAME).is_none_or(|time| time > BURST));
-    (coarse || !shape.jitter().is_zero()).then_some(1)
+    let drawn = shape.loss().is_some()
+        || shape.duplicate().is_some()
+        || shape.corrupt().is_some()
+        || shape.reorder().is_some()
+        || !shape.jitter().is_zero();
+    (coarse || drawn || shape.ecn().is_some()).then_some(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Parts;
+    use crate::shape::shape_of;
 
     #[test]
     fn only_what_acts_on_single_packets_needs_them() {
-        let shape = |latency: &str, jitter: Option<&str>, bandwidth: Option<&str>| {
-            Shape::new(Parts {
-                latency: Some(latency.parse().unwrap()),
-                jitter: jitter.map(|jitter| jitter.parse().unwrap()),
-                bandwidth: bandwidth.map(|bandwidth| bandwidth.parse().unwrap()),
-                ..Parts::default()
-            })
-            .unwrap()
-        };
-        assert_eq!(max_segs(&shape("100ms", None, None)), None);
-        assert_eq!(max_segs(&shape("100ms", Some("1ms"), None)), Some(1));
-        assert_eq!(max_segs(&shape("0ms", None, Some("10mbit"))), Some(1));
-        assert_eq!(max_segs(&shape("0ms", None, Some("1gbit"))), None);
+        for text in [
+            "latency=100ms jitter=1ms",
+            "bandwidth=10mbit",
+            "latency=100ms loss=0.1%",
+            "loss_gemodel=1%",
+            "loss_state=1%",
+            "loss_pattern=0010",
+            "duplicate=1%",
+            "corrupt=1%",
+            "latency=100ms reorder=1%",
+            "bandwidth=10gbit ecn=1ms",
+        ] {
+            assert_eq!(max_segs(&shape_of(text)), Some(1), "{text}");
+        }
+        for text in [
+            "latency=100ms",
+            "latency=100ms jitter=0ms loss=0% duplicate=0% corrupt=0% reorder=0%",
+            "bandwidth=1gbit overhead=24b burst=64kb",
+        ] {
+            assert_eq!(max_segs(&shape_of(text)), None, "{text}");
+        }
     }
 }

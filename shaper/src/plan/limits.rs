@@ -30,12 +30,18 @@ pub fn longest_stay(shape: &Shape) -> Delay {
     Delay::from_ns(shape.latency().as_ns().saturating_add(spread_ns).saturating_add(queue_ns))
 }
 
+/// Copies of a packet that may wait, itself included. A rate counts them by itself: each takes its time on the bottleneck.
+fn copies(shape: &Shape) -> u64 {
+    if shape.duplicate().is_some() { 2 } else { 1 }
+}
+
 /// Packets that may wait, whatever their size.
 #[must_use]
 pub fn packets(shape: &Shape) -> u32 {
+    let unlimited = PACKETS_PER_SEC * copies(shape);
     let per_sec = match shape.bandwidth() {
-        Some(rate) => (rate.bytes_per_sec() / LEAST_PACKET_BYTES).min(PACKETS_PER_SEC),
-        None => PACKETS_PER_SEC,
+        Some(rate) => (rate.bytes_per_sec() / LEAST_PACKET_BYTES).min(unlimited),
+        None => unlimited,
     };
     let packets = in_flight(per_sec, longest_stay(shape)).saturating_add(PACKETS_LEAST);
     u32::try_from(packets.min(PACKETS_MOST)).unwrap_or(u32::MAX)
@@ -44,7 +50,8 @@ pub fn packets(shape: &Shape) -> u32 {
 /// Bytes that may wait.
 #[must_use]
 pub fn bytes(shape: &Shape) -> u64 {
-    let per_sec = shape.bandwidth().map_or(BYTES_PER_SEC, |rate| rate.bytes_per_sec().min(BYTES_PER_SEC));
+    let unlimited = BYTES_PER_SEC * copies(shape);
+    let per_sec = shape.bandwidth().map_or(unlimited, |rate| rate.bytes_per_sec().min(unlimited));
     in_flight(per_sec, longest_stay(shape)).saturating_add(BYTES_LEAST).min(BYTES_MOST)
 }
 
@@ -69,38 +76,43 @@ fn in_flight(per_sec: u64, time: Delay) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Parts;
-
-    fn shape(latency: &str, bandwidth: Option<&str>, queue: Option<&str>) -> Shape {
-        Shape::new(Parts {
-            latency: Some(latency.parse().unwrap()),
-            bandwidth: bandwidth.map(|bandwidth| bandwidth.parse().unwrap()),
-            queue: queue.map(|queue| queue.parse().unwrap()),
-            ..Parts::default()
-        })
-        .unwrap()
-    }
+    use crate::shape::shape_of;
 
     #[test]
     fn an_unlimited_link_has_room_for_what_a_core_can_send() {
-        assert_eq!(packets(&shape("100ms", None, None)), 210_000);
-        assert_eq!(bytes(&shape("100ms", None, None)), 250_000_000 + BYTES_LEAST);
-        assert_eq!(u64::from(packets(&shape("1h", None, None))), PACKETS_MOST);
-        assert_eq!(bytes(&shape("1h", None, None)), BYTES_MOST);
+        assert_eq!(packets(&shape_of("latency=100ms")), 210_000);
+        assert_eq!(bytes(&shape_of("latency=100ms")), 250_000_000 + BYTES_LEAST);
+        assert_eq!(u64::from(packets(&shape_of("latency=1h"))), PACKETS_MOST);
+        assert_eq!(bytes(&shape_of("latency=1h")), BYTES_MOST);
     }
 
     #[test]
     fn a_rate_bounds_what_can_be_on_the_way() {
         // 1 Gbit/s × (100 ms + 100 ms of queue) is 25 MB.
-        assert_eq!(bytes(&shape("100ms", Some("1gbit"), None)), 25_000_000 + BYTES_LEAST);
-        let ten = shape("100ms", Some("10mbit"), None);
+        assert_eq!(bytes(&shape_of("latency=100ms bandwidth=1gbit")), 25_000_000 + BYTES_LEAST);
+        let ten = shape_of("latency=100ms bandwidth=10mbit");
         assert_eq!(u64::from(packets(&ten)), 1_250_000 / 60 / 5 + PACKETS_LEAST);
     }
 
     #[test]
     fn netem_holds_the_latency_and_the_queue_in_full_size_packets() {
         // 10 Mbit/s: 100 ms are 125,000 bytes, and so is the default queue.
-        assert_eq!(netem_packets(&shape("100ms", Some("10mbit"), None)), 250_000u32.div_ceil(1_514));
-        assert_eq!(netem_packets(&shape("0ms", Some("10mbit"), Some("1514b"))), 1);
+        assert_eq!(netem_packets(&shape_of("latency=100ms bandwidth=10mbit")), 250_000u32.div_ceil(1_514));
+        assert_eq!(netem_packets(&shape_of("latency=0ms bandwidth=10mbit queue=1514b")), 1);
+    }
+
+    #[test]
+    fn copies_wait_too_and_take_their_part_of_a_rate() {
+        assert_eq!(packets(&shape_of("latency=100ms duplicate=1%")), 410_000);
+        assert_eq!(bytes(&shape_of("latency=100ms duplicate=1%")), 500_000_000 + BYTES_LEAST);
+        let rate = "latency=100ms bandwidth=10mbit";
+        assert_eq!(packets(&shape_of(&format!("{rate} duplicate=1%"))), packets(&shape_of(rate)));
+        assert_eq!(bytes(&shape_of(&format!("{rate} duplicate=1%"))), bytes(&shape_of(rate)));
+    }
+
+    #[test]
+    fn what_only_loses_packets_keeps_none_waiting() {
+        assert_eq!(longest_stay(&shape_of("loss=10%")), Delay::ZERO);
+        assert_eq!(u64::from(packets(&shape_of("loss=10%"))), PACKETS_LEAST);
     }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use shaper_common::abi::Engine;
 
 use super::{Capability, Error, Finding, Findings, Outcome};
-use crate::shape::{Direction, EngineChoice};
+use crate::plan::capable::{self, Incapable};
+use crate::prose::list;
+use crate::shape::{Direction, EngineChoice, Shape};
 
 /// Engines, best first: `edt` costs the least and decides with our core, `netem` needs no process either.
 pub const PREFERENCE: [Engine; 3] = [Engine::Edt, Engine::Netem, Engine::Relay];
@@ -98,15 +100,21 @@ fn assess_one(engine: Engine, direction: Direction, findings: &Findings) -> Asse
 
 /// Tries capabilities with `attempt`, each at most once, until it is known which engine to take.
 ///
-/// An engine that was asked for is tried first, with all that it needs, for a complete answer when it cannot work.
+/// An engine that was asked for is tried first, with all that it needs, for a complete answer when it cannot work; one that
+/// cannot do the shape is out, and nothing is tried for it.
 pub(super) fn explore(
     choice: EngineChoice,
     direction: Direction,
+    shape: Option<&Shape>,
     mut attempt: impl FnMut(Capability) -> Finding,
 ) -> Findings {
     let mut findings = Findings::default();
     let asked = choice.engine();
-    for engine in asked.into_iter().chain(PREFERENCE) {
+    if asked.is_some_and(|engine| incapable(engine, shape).is_some()) {
+        return findings;
+    }
+    let can = |engine: &Engine| incapable(*engine, shape).is_none();
+    for engine in asked.into_iter().chain(PREFERENCE).filter(can) {
         for capability in requirements(engine, direction) {
             if findings.get(capability).is_none() {
                 findings.insert(capability, attempt(capability));
@@ -139,63 +147,79 @@ impl fmt::Display for Picked {
     }
 }
 
-/// Picks the engine asked for, or the best that works.
+/// Picks the engine asked for, or the best that works and can do the shape; without a shape, any can.
 ///
 /// # Errors
 ///
-/// [`Error::EngineLacks`], [`Error::NoEngine`], or [`Error::Untold`] when what matters could not be tried.
-pub fn pick(choice: EngineChoice, direction: Direction, findings: &Findings) -> Result<Picked, Error> {
+/// [`Error::Incapable`], [`Error::EngineLacks`], [`Error::NoEngine`], or [`Error::Untold`] when what matters could not be
+/// tried.
+pub fn pick(
+    choice: EngineChoice,
+    direction: Direction,
+    shape: Option<&Shape>,
+    findings: &Findings,
+) -> Result<Picked, Error> {
     match choice.engine() {
-        Some(engine) => pick_asked(engine, direction, findings),
-        None => pick_best(direction, findings),
+        Some(engine) => pick_asked(engine, direction, shape, findings),
+        None => pick_best(direction, shape, findings),
     }
 }
 
-fn pick_asked(engine: Engine, direction: Direction, findings: &Findings) -> Result<Picked, Error> {
+fn incapable(engine: Engine, shape: Option<&Shape>) -> Option<Incapable> {
+    capable::check(engine, shape?).err()
+}
+
+fn pick_asked(
+    engine: Engine,
+    direction: Direction,
+    shape: Option<&Shape>,
+    findings: &Findings,
+) -> Result<Picked, Error> {
+    if let Some(incapable) = incapable(engine, shape) {
+        return Err(incapable.into());
+    }
     let asked = assess_one(engine, direction, findings);
     match asked.verdict {
         Verdict::Works => Ok(Picked { engine, why: "it was asked for".to_owned() }),
         Verdict::Untold => Err(asked.untold()),
         Verdict::Lacks => {
-            let works = assess(direction, findings).into_iter().find(|other| other.verdict == Verdict::Works);
+            let mut others = assess(direction, findings).into_iter();
+            let works = others
+                .find(|other| other.verdict == Verdict::Works && incapable(other.engine, shape).is_none());
             let works = works.map(|other| other.engine);
             Err(Error::EngineLacks { engine, lacks: asked.lacks().collect(), works })
         }
     }
 }
 
-fn pick_best(direction: Direction, findings: &Findings) -> Result<Picked, Error> {
+fn pick_best(direction: Direction, shape: Option<&Shape>, findings: &Findings) -> Result<Picked, Error> {
     let mut lacks: Vec<(Engine, String)> = Vec::new();
+    let mut cannot: Vec<Incapable> = Vec::new();
     let mut untold = None;
     for assessment in assess(direction, findings) {
+        if let Some(incapable) = incapable(assessment.engine, shape) {
+            cannot.push(incapable);
+            continue;
+        }
         match assessment.verdict {
             Verdict::Works => {
-                let why = why(assessment.engine, direction, &lacks);
+                let why = why(assessment.engine, direction, &lacks, &cannot);
                 return Ok(Picked { engine: assessment.engine, why });
             }
             Verdict::Untold => untold = untold.or_else(|| Some(assessment.untold())),
             Verdict::Lacks => lacks.extend(assessment.lacks().next().map(|lack| (assessment.engine, lack))),
         }
     }
-    Err(untold.unwrap_or(Error::NoEngine { lacks }))
+    Err(untold.unwrap_or(Error::NoEngine { lacks, incapable: cannot }))
 }
 
-fn why(engine: Engine, direction: Direction, lacks: &[(Engine, String)]) -> String {
-    if lacks.is_empty() {
-        let has = requirements(engine, direction).map(|capability| capability.name().to_owned());
-        return format!("this kernel has {}", list(has));
-    }
-    let mut lacks: Vec<String> = lacks.iter().map(|(_, lack)| format!("no {lack}")).collect();
-    lacks.dedup();
-    format!("this kernel has {}", list(lacks))
-}
-
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
-    let mut items: Vec<String> = items.into_iter().collect();
-    match items.pop() {
-        None => String::new(),
-        Some(last) if items.is_empty() => last,
-        Some(last) => format!("{} and {last}", items.join(", ")),
-    }
+fn why(engine: Engine, direction: Direction, lacks: &[(Engine, String)], cannot: &[Incapable]) -> String {
+    let kernel = if lacks.is_empty() {
+        list(requirements(engine, direction).map(|capability| capability.name().to_owned()))
+    } else {
+        let mut lacks: Vec<String> = lacks.iter().map(|(_, lack)| format!("no {lack}")).collect();
+        lacks.dedup();
+        list(lacks)
+    };
+    list([format!("this kernel has {kernel}")].into_iter().chain(cannot.iter().map(Incapable::what)))
 }

@@ -2,9 +2,10 @@
 
 use shaper_common::abi::Engine;
 
-use super::engine::list;
 use super::privileges::Cap;
 use super::{Capability, Obstacle};
+use crate::plan::capable::Incapable;
+use crate::prose::list;
 use crate::shape::EngineChoice;
 
 /// What keeps a command from shaping anything here.
@@ -27,11 +28,16 @@ pub enum Error {
         /// An engine that would work.
         works: Option<Engine>,
     },
-    /// No engine can work on this kernel.
-    #[error("no engine can work here: this kernel has {}", list(.lacks.iter().map(|(engine, lack)| format!("no {lack} for {}", EngineChoice::from(*engine)))))]
+    /// The engine that was asked for cannot do the shape on any kernel.
+    #[error(transparent)]
+    Incapable(#[from] Incapable),
+    /// No engine that can do the shape can work on this kernel.
+    #[error("no engine can work here: this kernel has {}{}", list(.lacks.iter().map(|(engine, lack)| format!("no {lack} for {}", EngineChoice::from(*engine)))), also(.incapable))]
     NoEngine {
         /// The first thing that each engine lacks.
         lacks: Vec<(Engine, String)>,
+        /// The engines that cannot do the shape, whatever the kernel has.
+        incapable: Vec<Incapable>,
     },
     /// It could not be found out whether an engine works.
     #[error("cannot tell whether engine `{}` can work here: {capability}: {tried}: {obstacle}", EngineChoice::from(*.engine))]
@@ -54,14 +60,14 @@ impl Error {
         match self {
             Self::Privileges { .. } => true,
             Self::Untold { obstacle, .. } => matches!(obstacle, Obstacle::Permission { .. }),
-            Self::EngineLacks { .. } | Self::NoEngine { .. } => false,
+            Self::EngineLacks { .. } | Self::Incapable(_) | Self::NoEngine { .. } => false,
         }
     }
 
-    /// Says whether another kernel would get further.
+    /// Says whether another kernel or another engine would get further.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, Self::EngineLacks { .. } | Self::NoEngine { .. })
+        matches!(self, Self::EngineLacks { .. } | Self::Incapable(_) | Self::NoEngine { .. })
     }
 
     /// Says what the user can do about it.
@@ -72,6 +78,7 @@ impl Error {
             Self::EngineLacks { works: Some(engine), .. } => {
                 format!("engine `{0}` works here: `--engine {0}`, or no `--engine`", EngineChoice::from(*engine))
             }
+            Self::Incapable(_) => "without `--engine`, the best engine that can do the shape is taken".to_owned(),
             Self::EngineLacks { works: None, .. } | Self::NoEngine { .. } => {
                 "`shaper doctor` shows what each engine takes and what this kernel has".to_owned()
             }
@@ -83,4 +90,9 @@ impl Error {
             Self::Untold { .. } => "`shaper doctor` shows what else can be told".to_owned(),
         }
     }
+}
+
+/// Why the engines that the kernel would run are none either.
+fn also(incapable: &[Incapable]) -> String {
+    incapable.iter().map(|incapable| format!("; {}", incapable.what())).collect()
 }

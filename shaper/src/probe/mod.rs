@@ -29,7 +29,7 @@ pub use scratch::enter_user_namespace;
 
 use attempt::{Bench, Depth};
 
-use crate::shape::{Direction, EngineChoice};
+use crate::shape::{Direction, EngineChoice, Shape};
 
 /// Tries everything, with the very programs and devices that the engines use; some tens of milliseconds.
 #[must_use]
@@ -44,20 +44,21 @@ pub fn all() -> Findings {
 
 /// Tries what it takes to choose an engine, in the order of preference, and no more; about a millisecond.
 ///
-/// An engine that was asked for is tried first and completely; the others only when it cannot work.
+/// An engine that was asked for is tried first and completely; the others only when it cannot work. One that cannot do
+/// `shape` is not tried.
 #[must_use]
-pub fn for_engines(choice: EngineChoice, direction: Direction) -> Findings {
+pub fn for_engines(choice: EngineChoice, direction: Direction, shape: Option<&Shape>) -> Findings {
     let mut bench = Bench::new(Depth::Quick);
-    engine::explore(choice, direction, |capability| bench.attempt(capability))
+    engine::explore(choice, direction, shape, |capability| bench.attempt(capability))
 }
 
-/// Chooses the engine for `direction`: [`for_engines`], then [`pick`].
+/// Chooses the engine for `shape` in `direction`: [`for_engines`], then [`pick`].
 ///
 /// # Errors
 ///
 /// As [`pick`].
-pub fn choose(choice: EngineChoice, direction: Direction) -> Result<Picked, Error> {
-    pick(choice, direction, &for_engines(choice, direction))
+pub fn choose(choice: EngineChoice, direction: Direction, shape: Option<&Shape>) -> Result<Picked, Error> {
+    pick(choice, direction, shape, &for_engines(choice, direction, shape))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use shaper_common::abi::Engine;
 
 use super::*;
+use crate::shape::Parts;
 
 const UNKNOWN_QDISC: &str = "Specified qdisc kind is unknown";
 
@@ -52,28 +53,58 @@ fn auto_takes_the_best_engine_that_works() {
         (&[Fq, Netem, Packet], Direction::Egress, None),
         (&[ClsBpf], Direction::Egress, None),
     ] {
-        let picked = pick(EngineChoice::Auto, direction, &kernel(lacks, &[]));
+        let picked = pick(EngineChoice::Auto, direction, None, &kernel(lacks, &[]));
         assert_eq!(picked.ok().map(|picked| picked.engine), expected, "without {lacks:?}, {direction}");
     }
 }
 
 #[test]
 fn the_reason_is_the_evidence() {
-    let all = pick(EngineChoice::Auto, Direction::Egress, &kernel(&[], &[])).unwrap();
+    let all = pick(EngineChoice::Auto, Direction::Egress, None, &kernel(&[], &[])).unwrap();
     assert_eq!(all.to_string(), "edt, because this kernel has fq, clsact, cls_bpf and bpf_skb_set_tstamp");
     let few = kernel(&[Capability::Fq, Capability::Netem], &[]);
     assert_eq!(
-        pick(EngineChoice::Auto, Direction::Egress, &few).unwrap().to_string(),
+        pick(EngineChoice::Auto, Direction::Egress, None, &few).unwrap().to_string(),
         "relay, because this kernel has no fq (CONFIG_NET_SCH_FQ; ENOENT: \"Specified qdisc kind is unknown\") and no netem \
          (CONFIG_NET_SCH_NETEM; ENOENT: \"Specified qdisc kind is unknown\")"
     );
-    assert_eq!(pick(EngineChoice::Relay, Direction::Egress, &few).unwrap().why, "it was asked for");
+    assert_eq!(pick(EngineChoice::Relay, Direction::Egress, None, &few).unwrap().why, "it was asked for");
+}
+
+#[test]
+fn an_engine_that_cannot_do_the_shape_is_passed_over() {
+    use Capability::{Clsact, Fq, Netem, Tun};
+    let parts = Parts { loss_pattern: Some("0010".parse().unwrap()), ..Parts::default() };
+    let shape = Shape::new(parts).unwrap();
+    let shaped = |choice, lacks| pick(choice, Direction::Egress, Some(&shape), &kernel(lacks, &[]));
+    assert_eq!(shaped(EngineChoice::Auto, &[]).unwrap().engine, Engine::Edt);
+    assert_eq!(
+        shaped(EngineChoice::Auto, &[Fq]).unwrap().to_string(),
+        "relay, because this kernel has no fq (CONFIG_NET_SCH_FQ; ENOENT: \"Specified qdisc kind is unknown\") and engine \
+         `netem` cannot do `--loss-pattern`"
+    );
+
+    let error = shaped(EngineChoice::Netem, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "engine `netem` cannot do `--loss-pattern`; `edt` and `relay` can");
+    assert!(error.is_unsupported() && !error.is_permission());
+    let error = shaped(EngineChoice::Edt, &[Fq, Tun]).unwrap_err();
+    assert!(matches!(error, Error::EngineLacks { works: None, .. }), "{error}");
+    let error = shaped(EngineChoice::Auto, &[Fq, Tun]).unwrap_err();
+    assert!(error.to_string().ends_with("; engine `netem` cannot do `--loss-pattern`"), "{error}");
+    assert!(error.is_unsupported());
+
+    let mut tried = Vec::new();
+    engine::explore(EngineChoice::Auto, Direction::Egress, Some(&shape), |capability| {
+        tried.push(capability);
+        answer(&[Fq], &[], capability)
+    });
+    assert!(tried.contains(&Clsact) && !tried.contains(&Netem), "{tried:?}");
 }
 
 #[test]
 fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
     let error =
-        pick(EngineChoice::Edt, Direction::Egress, &kernel(&[Capability::Fq, Capability::Netem], &[]))
+        pick(EngineChoice::Edt, Direction::Egress, None, &kernel(&[Capability::Fq, Capability::Netem], &[]))
             .unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -82,8 +113,9 @@ fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
     assert_eq!(error.hint(), "engine `relay` works here: `--engine relay`, or no `--engine`");
     assert!(error.is_unsupported() && !error.is_permission());
 
-    let error = pick(EngineChoice::Auto, Direction::Egress, &kernel(&[Capability::Clsact], &[])).unwrap_err();
-    assert!(matches!(&error, Error::NoEngine { lacks } if lacks.len() == 3), "{error}");
+    let error =
+        pick(EngineChoice::Auto, Direction::Egress, None, &kernel(&[Capability::Clsact], &[])).unwrap_err();
+    assert!(matches!(&error, Error::NoEngine { lacks, .. } if lacks.len() == 3), "{error}");
     assert!(error.is_unsupported(), "{error}");
 }
 
@@ -91,7 +123,7 @@ fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
 fn what_could_not_be_tried_is_not_said_to_be_missing() {
     use Capability::{ClsBpf, Fq, Netem, SkbSetTstamp};
     let findings = kernel(&[Fq, Netem], &[ClsBpf, SkbSetTstamp]);
-    let error = pick(EngineChoice::Auto, Direction::Egress, &findings).unwrap_err();
+    let error = pick(EngineChoice::Auto, Direction::Egress, None, &findings).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot tell whether engine `relay` can work here: cls_bpf: bpf(BPF_PROG_LOAD): EPERM: Operation not permitted; \
@@ -101,7 +133,7 @@ fn what_could_not_be_tried_is_not_said_to_be_missing() {
     let verdicts: Vec<_> = assess(Direction::Egress, &findings).iter().map(|engine| engine.verdict).collect();
     assert_eq!(verdicts, [Verdict::Lacks, Verdict::Lacks, Verdict::Untold]);
     // An engine that lacks something is out whatever else could not be tried.
-    assert!(pick(EngineChoice::Edt, Direction::Egress, &findings).unwrap_err().is_unsupported());
+    assert!(pick(EngineChoice::Edt, Direction::Egress, None, &findings).unwrap_err().is_unsupported());
 }
 
 #[test]
@@ -114,14 +146,14 @@ fn no_more_is_tried_than_the_choice_needs() {
         (EngineChoice::Netem, &[Netem], &[Netem, Htb, Clsact, ClsBpf, Fq, SkbSetTstamp]),
     ] {
         let mut tried = Vec::new();
-        let findings = engine::explore(choice, Direction::Egress, |capability| {
+        let findings = engine::explore(choice, Direction::Egress, None, |capability| {
             tried.push(capability);
             answer(lacks, &[], capability)
         });
         assert_eq!(tried, expected, "{choice} without {lacks:?}");
         // What was not tried makes no difference to the choice.
-        let full = pick(choice, Direction::Egress, &kernel(lacks, &[]));
-        assert_eq!(pick(choice, Direction::Egress, &findings), full, "{choice} without {lacks:?}");
+        let full = pick(choice, Direction::Egress, None, &kernel(lacks, &[]));
+        assert_eq!(pick(choice, Direction::Egress, None, &findings), full, "{choice} without {lacks:?}");
     }
 }
 
@@ -131,7 +163,7 @@ fn quick_and_full_attempts_agree() {
     let full = all();
     for direction in [Direction::Egress, Direction::Both] {
         for choice in [EngineChoice::Auto, EngineChoice::Edt, EngineChoice::Netem, EngineChoice::Relay] {
-            for (capability, finding) in for_engines(choice, direction).iter() {
+            for (capability, finding) in for_engines(choice, direction, None).iter() {
                 // With few rights the quick attempt may get further.
                 let Some(expected) = full.get(capability).and_then(Finding::available) else { continue };
                 assert_eq!(finding.available(), Some(expected), "{capability}: {finding}");

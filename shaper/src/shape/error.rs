@@ -1,20 +1,30 @@
 //! Why parts do not make a shape.
 
-use super::{BANDWIDTH_MAX, BANDWIDTH_MIN, DELAY_MAX, PACKET, QUEUE_BYTES_MAX};
-use crate::units::{Delay, Queue, Rate};
+use super::{
+    BANDWIDTH_MAX, BANDWIDTH_MIN, CORRELATION_MAX, DELAY_MAX, PACKET, QUEUE_BYTES_MAX, REORDER_GAP_MAX,
+    REORDER_GAP_MIN,
+};
+use crate::units::{self, Delay, Probability, Queue, Rate, Size};
 
 /// A part that is out of its range or does nothing without another part; says what to ask for instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No part was given that does anything.
-    #[error("nothing to apply: give a latency (such as `100ms`) or a bandwidth (such as `10mbit`)")]
-    Nothing,
-    /// The only part given is a latency of zero.
     #[error(
-        "nothing to apply: a latency of zero is none; give a longer one or a bandwidth, or take the shape away with `shaper clear`"
+        "nothing to apply: give a latency (such as `100ms`), a bandwidth (such as `10mbit`), a loss (such as `1%`) or another \
+         part of a shape"
     )]
-    OnlyZero,
+    Nothing,
+    /// The only parts given that could do something are zero.
+    #[error(
+        "nothing to apply: a {what} of zero is none; give more of it or something else, or take the shape away with `shaper \
+         clear`"
+    )]
+    OnlyZero {
+        /// The first of those parts.
+        what: &'static str,
+    },
     /// The latency is above [`DELAY_MAX`].
     #[error("latency {latency} is out of range: give at most {DELAY_MAX}")]
     LatencyTooLong {
@@ -78,5 +88,113 @@ pub enum Error {
         queue: Queue,
         /// The bandwidth asked for.
         bandwidth: Rate,
+    },
+    /// Only a bottleneck has this part, and there is no bandwidth to make one.
+    #[error("{what} {value} has no bottleneck to act on: give a bandwidth (such as `10mbit`) too")]
+    WithoutBandwidth {
+        /// The part asked for.
+        what: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The burst is above [`QUEUE_BYTES_MAX`], or takes longer than [`DELAY_MAX`].
+    #[error(
+        "burst {burst} at {bandwidth} is out of range: give one of at most {QUEUE_BYTES_MAX} that is sent in {DELAY_MAX}"
+    )]
+    BurstTooLong {
+        /// The burst asked for.
+        burst: Size,
+        /// The bandwidth asked for.
+        bandwidth: Rate,
+    },
+    /// No packet waits so long.
+    #[error(
+        "ecn {ecn} is not below the queue of {queue_time}: what waits so long is dropped and not marked; give less than \
+         {queue_time} or a longer queue"
+    )]
+    EcnBeyondQueue {
+        /// The threshold asked for.
+        ecn: Delay,
+        /// The longest wait.
+        queue_time: Delay,
+    },
+    /// A part of the overhead is out of its range.
+    #[error(transparent)]
+    Overhead(units::Error),
+    /// The correlation is above [`CORRELATION_MAX`].
+    #[error(
+        "{what}-correlation {correlation} is out of range: give at most {CORRELATION_MAX}, or the first packet decides for all \
+         others"
+    )]
+    CorrelationTooHigh {
+        /// What is correlated.
+        what: &'static str,
+        /// The correlation asked for.
+        correlation: Probability,
+    },
+    /// A correlation is one of outcomes, and there are none.
+    #[error(
+        "{what}-correlation {correlation} does nothing by itself: give {what} too, such as `{what} {example}`"
+    )]
+    NothingToCorrelate {
+        /// What would be correlated.
+        what: &'static str,
+        /// A value of that.
+        example: &'static str,
+        /// The correlation asked for.
+        correlation: Probability,
+    },
+    /// Packets are lost by one model.
+    #[error("`{one}` and `{other}` are two models of loss: give one of them")]
+    TwoLossModels {
+        /// One model asked for.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// The probabilities of leaving a state are more than 100 % together.
+    #[error(
+        "loss-state leaves state {state} with {} {} and {} {}, more than 100% together: make one of them smaller",
+        .one.0, .one.1, .other.0, .other.1
+    )]
+    LossStateBeyondCertain {
+        /// The state.
+        state: u8,
+        /// One way out, and its probability.
+        one: (&'static str, Probability),
+        /// The other.
+        other: (&'static str, Probability),
+    },
+    /// What is reordered goes without latency, and there is none.
+    #[error("reorder {probability} has no latency to leave out: give a latency (such as `10ms`) too")]
+    ReorderWithoutLatency {
+        /// The probability asked for.
+        probability: Probability,
+    },
+    /// The gap is below [`REORDER_GAP_MIN`] or above [`REORDER_GAP_MAX`].
+    #[error(
+        "reorder-gap {gap} is out of range: give from {REORDER_GAP_MIN} to {REORDER_GAP_MAX}, or none for any packet to be \
+         reordered"
+    )]
+    ReorderGapOutOfRange {
+        /// The gap asked for.
+        gap: u32,
+    },
+    /// The gap is one between reordered packets, and there are none.
+    #[error("reorder-gap {gap} has no reordered packets to part: give a reorder (such as `25%`) too")]
+    GapWithoutReorder {
+        /// The gap asked for.
+        gap: u32,
+    },
+    /// Only jitter makes packets overtake each other.
+    #[error(
+        "keep-order has no jitter to act on: give a jitter (such as `10ms`) too; without one no packet overtakes another"
+    )]
+    KeepOrderWithoutJitter,
+    /// Packets cannot both overtake each other and not.
+    #[error("keep-order and reorder {probability} contradict each other: give one of them")]
+    KeepOrderWithReorder {
+        /// The probability of reordering asked for.
+        probability: Probability,
     },
 }

@@ -1,18 +1,30 @@
 //! What a user may ask for: valid by construction, and pure.
 
+mod bottleneck;
+mod chance;
 mod choice;
 mod distribution;
 mod error;
+mod loss;
 mod named;
+mod parts;
+mod pattern;
+mod propagation;
 
 use serde::{Deserialize, Serialize};
 
+pub use chance::{CORRELATION_MAX, Chance};
 pub use choice::{Direction, EngineChoice};
 pub use error::Error;
+pub use loss::{FourState, GilbertElliott, Loss};
 pub use named::{Named, UnknownName};
+pub use parts::Parts;
+pub use pattern::Pattern;
 pub use shaper_common::jitter::Distribution;
 
-use crate::units::{Delay, Queue, Rate, Size};
+use self::bottleneck::Bottleneck;
+use self::propagation::Propagation;
+use crate::units::{Delay, Overhead, Probability, Queue, Rate, Size};
 
 /// The longest latency, and the longest queue: beyond an hour a link is down, not slow.
 pub const DELAY_MAX: Delay = Delay::from_secs(3_600);
@@ -32,6 +44,10 @@ pub const QUEUE_DEFAULT: Delay = Delay::from_ms(100);
 /// What the queue holds at least when none is asked for: TCP's initial window (RFC 6928), so that a slow link does
 /// not drop the first burst of every connection.
 pub const QUEUE_DEFAULT_LEAST: Size = Size::from_bytes(10 * PACKET.bytes());
+/// The least gap between reordered packets; with a gap of 1 any packet may be reordered, as without.
+pub const REORDER_GAP_MIN: u32 = 2;
+/// The greatest gap between reordered packets.
+pub const REORDER_GAP_MAX: u32 = 255;
 
 /// What one direction of a link is to do to the packets that cross it.
 ///
@@ -47,104 +63,78 @@ pub const QUEUE_DEFAULT_LEAST: Size = Size::from_bytes(10 * PACKET.bytes());
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Shape {
-    latency: Delay,
-    jitter: Delay,
-    distribution: Distribution,
+    loss: Option<Loss>,
+    duplicate: Option<Chance>,
+    corrupt: Option<Chance>,
     bottleneck: Option<Bottleneck>,
+    propagation: Propagation,
     seed: Option<u64>,
-}
-
-/// A rate and the queue in front of it; there is never one without the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bottleneck {
-    bandwidth: Rate,
-    queue: Queue,
-    queue_time: Delay,
-}
-
-/// What a user says of a shape, each part or nothing; [`Shape::new`] checks that they fit together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parts {
-    /// Propagation delay, one way, up to [`DELAY_MAX`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency: Option<Delay>,
-    /// Spread of the delay, at most the latency.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jitter: Option<Delay>,
-    /// How the delay spreads; uniform when there is jitter and nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "distribution::name")]
-    pub distribution: Option<Distribution>,
-    /// Rate of the bottleneck, from [`BANDWIDTH_MIN`] to [`BANDWIDTH_MAX`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bandwidth: Option<Rate>,
-    /// Bound of the bottleneck's queue; [`QUEUE_DEFAULT`] or [`QUEUE_DEFAULT_LEAST`], whichever is longer, when there
-    /// is a bandwidth and nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Queue>,
-    /// Seed of every random draw; chosen by whoever applies the shape when nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
 }
 
 impl Shape {
     /// Checks `parts` and puts the defaults where nothing is said.
     ///
-    /// A latency or jitter of zero is the same as none, and a distribution without spread is dropped, so that shapes
-    /// that do the same are equal.
+    /// A part of zero is the same as none, and what would then do nothing (a distribution or a correlation) is dropped, so
+    /// that shapes that do the same are equal.
     ///
     /// # Errors
     ///
     /// The first part that is out of its range or does nothing without another part, and [`Error::Nothing`] when the
     /// shape would let every packet pass as it came.
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let latency = parts.latency.unwrap_or_default();
-        let jitter = parts.jitter.unwrap_or_default();
-        if latency > DELAY_MAX {
-            return Err(Error::LatencyTooLong { latency });
+        let propagation = Propagation::of(&parts)?;
+        let bottleneck = Bottleneck::of(&parts)?;
+        let loss = Loss::of(&parts)?;
+        let duplicate = Chance::of("duplicate", parts.duplicate, parts.duplicate_correlation)?;
+        let corrupt = Chance::of("corrupt", parts.corrupt, parts.corrupt_correlation)?;
+        let faultless = loss.is_none() && duplicate.is_none() && corrupt.is_none();
+        if faultless && bottleneck.is_none() && propagation.latency.is_zero() {
+            return Err(parts.zero().map_or(Error::Nothing, |what| Error::OnlyZero { what }));
         }
-        match (parts.jitter, parts.latency) {
-            (None, _) => {
-                if let Some(distribution) = parts.distribution {
-                    return Err(Error::DistributionWithoutJitter { distribution: distribution.name() });
-                }
-            }
-            (Some(jitter), None) => return Err(Error::JitterWithoutLatency { jitter }),
-            (Some(jitter), Some(latency)) if jitter > latency => {
-                return Err(Error::JitterAboveLatency { jitter, latency });
-            }
-            (Some(_), Some(_)) => {}
-        }
-        let bottleneck = match (parts.bandwidth, parts.queue) {
-            (Some(bandwidth), queue) => Some(Bottleneck::new(bandwidth, queue)?),
-            (None, Some(queue)) => return Err(Error::QueueWithoutBandwidth { queue }),
-            (None, None) => None,
-        };
-        if latency.is_zero() && bottleneck.is_none() {
-            return Err(if parts.latency.is_some() { Error::OnlyZero } else { Error::Nothing });
-        }
-        let distribution =
-            if jitter.is_zero() { Distribution::default() } else { parts.distribution.unwrap_or_default() };
-        Ok(Self { latency, jitter, distribution, bottleneck, seed: parts.seed })
+        Ok(Self { loss, duplicate, corrupt, bottleneck, propagation, seed: parts.seed })
     }
 
     /// Propagation delay, one way; zero for none.
     #[must_use]
     pub fn latency(&self) -> Delay {
-        self.latency
+        self.propagation.latency
     }
 
     /// Spread of the delay, at most the latency: half width of the uniform distribution, standard deviation of the
     /// others.
     #[must_use]
     pub fn jitter(&self) -> Delay {
-        self.jitter
+        self.propagation.jitter
     }
 
     /// How the delay spreads; uniform where there is no jitter.
     #[must_use]
     pub fn distribution(&self) -> Distribution {
-        self.distribution
+        self.propagation.distribution
+    }
+
+    /// How often a packet's jitter is that of the packet before it.
+    #[must_use]
+    pub fn jitter_correlation(&self) -> Probability {
+        self.propagation.jitter_correlation
+    }
+
+    /// Says whether no packet may overtake another for its jitter.
+    #[must_use]
+    pub fn keep_order(&self) -> bool {
+        self.propagation.keep_order
+    }
+
+    /// How often a packet goes without latency and jitter, and so overtakes others.
+    #[must_use]
+    pub fn reorder(&self) -> Option<Chance> {
+        self.propagation.reorder
+    }
+
+    /// Only every so manieth packet since the last reordered one may be reordered; 1 for any.
+    #[must_use]
+    pub fn reorder_gap(&self) -> u32 {
+        self.propagation.reorder_gap
     }
 
     /// Rate of the bottleneck, in bytes on the wire; `None` for no bottleneck.
@@ -165,6 +155,48 @@ impl Shape {
         self.bottleneck.map(|bottleneck| bottleneck.queue_time)
     }
 
+    /// What the bottleneck may send at once after it was idle; `None` for nothing, not zero.
+    #[must_use]
+    pub fn burst(&self) -> Option<Size> {
+        self.bottleneck?.burst
+    }
+
+    /// [`Self::burst`] as the time it takes to send that much.
+    #[must_use]
+    pub fn burst_time(&self) -> Option<Delay> {
+        self.bottleneck.and_then(|bottleneck| bottleneck.bandwidth.time_for(bottleneck.burst?))
+    }
+
+    /// What each packet takes on the bottleneck beyond its own bytes; `None` for nothing.
+    #[must_use]
+    pub fn overhead(&self) -> Option<Overhead> {
+        self.bottleneck?.overhead
+    }
+
+    /// What waits longer than this for the bottleneck is marked; `None` for nothing, not zero.
+    #[must_use]
+    pub fn ecn(&self) -> Option<Delay> {
+        self.bottleneck?.ecn
+    }
+
+    /// Which packets are lost; `None` for none.
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        self.loss
+    }
+
+    /// How often a packet is sent twice; `None` for never.
+    #[must_use]
+    pub fn duplicate(&self) -> Option<Chance> {
+        self.duplicate
+    }
+
+    /// How often one bit of a packet is flipped; `None` for never.
+    #[must_use]
+    pub fn corrupt(&self) -> Option<Chance> {
+        self.corrupt
+    }
+
     /// Seed of every random draw, where the user chose one.
     #[must_use]
     pub fn seed(&self) -> Option<u64> {
@@ -178,35 +210,6 @@ impl Shape {
     }
 }
 
-impl Bottleneck {
-    fn new(bandwidth: Rate, queue: Option<Queue>) -> Result<Self, Error> {
-        if !(BANDWIDTH_MIN..=BANDWIDTH_MAX).contains(&bandwidth) {
-            return Err(Error::BandwidthOutOfRange { bandwidth });
-        }
-        let time_for = |size| bandwidth.time_for(size).unwrap_or(Delay::MAX);
-        let queue = queue.unwrap_or(if time_for(QUEUE_DEFAULT_LEAST) > QUEUE_DEFAULT {
-            Queue::Bytes(QUEUE_DEFAULT_LEAST)
-        } else {
-            Queue::Time(QUEUE_DEFAULT)
-        });
-        let (queue_time, least) = match queue {
-            Queue::Time(time) => (time, Queue::Time(time_for(PACKET))),
-            Queue::Bytes(size) => (time_for(size), Queue::Bytes(PACKET)),
-        };
-        let too_long = match queue {
-            Queue::Time(time) => time > DELAY_MAX,
-            Queue::Bytes(size) => size > QUEUE_BYTES_MAX || queue_time > DELAY_MAX,
-        };
-        if too_long {
-            return Err(Error::QueueTooLong { queue, bandwidth });
-        }
-        if queue_time < time_for(PACKET) {
-            return Err(Error::QueueTooShort { queue, bandwidth, least });
-        }
-        Ok(Self { bandwidth, queue, queue_time })
-    }
-}
-
 impl TryFrom<Parts> for Shape {
     type Error = Error;
 
@@ -215,19 +218,10 @@ impl TryFrom<Parts> for Shape {
     }
 }
 
-impl From<Shape> for Parts {
-    fn from(shape: Shape) -> Self {
-        let given = |delay: Delay| (!delay.is_zero()).then_some(delay);
-        Self {
-            latency: given(shape.latency),
-            jitter: given(shape.jitter),
-            distribution: given(shape.jitter).map(|_| shape.distribution),
-            bandwidth: shape.bandwidth(),
-            queue: shape.queue(),
-            seed: shape.seed,
-        }
-    }
-}
-
+#[cfg(test)]
+mod any;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use any::{any_shape, shape_of};

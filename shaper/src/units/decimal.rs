@@ -22,19 +22,25 @@ pub(super) struct Decimal<'a> {
 impl<'a> Decimal<'a> {
     /// Splits `value` into `12`, `1.5` or `.5` and a unit that is not empty.
     pub(super) fn split(value: &'a str, quantity: Quantity) -> Result<Self, Error> {
+        if behind_sign(value).is_some() {
+            return Err(Error::Negative { value: quote(value), quantity });
+        }
+        Self::split_signed(value, quantity).map(|(decimal, _)| decimal)
+    }
+
+    /// As [`Self::split`], of a value that may have a minus sign; says whether it has.
+    pub(super) fn split_signed(value: &'a str, quantity: Quantity) -> Result<(Self, bool), Error> {
         if value.is_empty() {
             return Err(Error::Empty { quantity });
         }
-        let numeral = |c: char| c.is_ascii_digit() || c == '.';
-        if value.strip_prefix('-').is_some_and(|rest| rest.starts_with(numeral)) {
-            return Err(Error::Negative { value: quote(value), quantity });
-        }
-        let integer = value.bytes().take_while(u8::is_ascii_digit).count();
-        let fraction = match value.as_bytes().get(integer) {
-            Some(b'.') => 1 + value.bytes().skip(integer + 1).take_while(u8::is_ascii_digit).count(),
+        let negative = behind_sign(value);
+        let magnitude = negative.unwrap_or(value);
+        let integer = magnitude.bytes().take_while(u8::is_ascii_digit).count();
+        let fraction = match magnitude.as_bytes().get(integer) {
+            Some(b'.') => 1 + magnitude.bytes().skip(integer + 1).take_while(u8::is_ascii_digit).count(),
             _ => 0,
         };
-        let (number, unit) = value.split_at(integer + fraction);
+        let (number, unit) = magnitude.split_at(integer + fraction);
         // No digit at all, or a point with none behind it.
         if number.is_empty() || fraction == 1 {
             return Err(Error::NotANumber { value: quote(value), quantity });
@@ -42,12 +48,24 @@ impl<'a> Decimal<'a> {
         if unit.is_empty() {
             return Err(Error::NoUnit { value: quote(value), quantity });
         }
-        Ok(Self { value, quantity, number, unit })
+        Ok((Self { value, quantity, number, unit }, negative.is_some()))
     }
 
     /// The text behind the number.
     pub(super) fn unit(&self) -> &'a str {
         self.unit
+    }
+
+    /// Says whether the number is more than `limit`.
+    pub(super) fn exceeds(&self, limit: u128) -> bool {
+        let (integer, fraction) = self.number.split_once('.').unwrap_or((self.number, ""));
+        let beyond = fraction.bytes().any(|b| b != b'0');
+        digits(integer).is_none_or(|n| n > limit || (n == limit && beyond))
+    }
+
+    /// The error for a number that is more than `max`.
+    pub(super) fn too_large(&self, max: impl fmt::Display) -> Error {
+        Error::TooLarge { value: quote(self.value), quantity: self.quantity, max: max.to_string() }
     }
 
     /// The number times `numerator` / `denominator`, rounded to the nearest integer.
@@ -61,27 +79,26 @@ impl<'a> Decimal<'a> {
         max: impl fmt::Display,
     ) -> Result<u64, Error> {
         let (numerator, denominator) = (u128::from(numerator), u128::from(denominator));
-        let too_large =
-            || Error::TooLarge { value: quote(self.value), quantity: self.quantity, max: max.to_string() };
         let (integer, fraction) = self.number.split_once('.').unwrap_or((self.number, ""));
         let whole = digits(integer)
             .and_then(|n| n.checked_mul(numerator))
             .filter(|n| n / denominator <= u128::from(u64::MAX))
-            .ok_or_else(too_large)?;
+            .ok_or_else(|| self.too_large(&max))?;
         let kept = &fraction[..fraction.len().min(FRACTION_DIGITS)];
         let missing = u32::try_from(FRACTION_DIGITS - kept.len()).unwrap_or(0);
         let part = digits(kept).unwrap_or(0) * 10u128.pow(missing);
 
-        // whole < 2^64 × 255 and 10^18 < 2^60, so the first product would reach 2^132 for the largest denominator;
-        // the callers' is at most 8, which leaves it under 2^127. part < 2^60 and numerator < 2^64 for the second.
-        debug_assert!(denominator <= 8, "denominator {denominator} may overflow");
-        let scaled = whole * FRACTION_SCALE + part * numerator;
+        // part < 2^60, numerator < 2^64 and divisor < 2^68: what is added is under 2^125.
         let divisor = denominator * FRACTION_SCALE;
-        let rounded = (scaled + divisor / 2) / divisor;
+        let scaled = whole
+            .checked_mul(FRACTION_SCALE)
+            .and_then(|scaled| scaled.checked_add(part * numerator + divisor / 2))
+            .ok_or_else(|| self.too_large(&max))?;
+        let rounded = scaled / divisor;
         if rounded == 0 && self.number.bytes().any(|b| matches!(b, b'1'..=b'9')) {
             return Err(Error::TooSmall { value: quote(self.value), quantity: self.quantity, step });
         }
-        u64::try_from(rounded).map_err(|_beyond_64_bits| too_large())
+        u64::try_from(rounded).map_err(|_beyond_64_bits| self.too_large(&max))
     }
 
     /// The error for a unit that this quantity does not have.
@@ -97,13 +114,18 @@ impl<'a> Decimal<'a> {
     }
 }
 
+/// The number behind a minus sign, if there is one.
+fn behind_sign(value: &str) -> Option<&str> {
+    value.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+}
+
 /// Reads ASCII digits; no digits are zero.
 fn digits(text: &str) -> Option<u128> {
     text.bytes().try_fold(0u128, |n, b| n.checked_mul(10)?.checked_add(u128::from(b - b'0')))
 }
 
 /// `value` as an error repeats it: on one line, and not without end.
-fn quote(value: &str) -> String {
+pub(crate) fn quote(value: &str) -> String {
     let mut quoted: String = value
         .chars()
         .take(QUOTED_CHARS)

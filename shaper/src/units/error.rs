@@ -13,6 +13,16 @@ pub enum Quantity {
     Size,
     /// A [`super::Queue`].
     Queue,
+    /// A [`super::Probability`].
+    Probability,
+    /// A [`super::Overhead`].
+    Overhead,
+    /// The probabilities of a [`crate::shape::GilbertElliott`] loss.
+    GilbertElliott,
+    /// The probabilities of a [`crate::shape::FourState`] loss.
+    FourState,
+    /// A [`crate::shape::Pattern`] of losses.
+    Pattern,
 }
 
 impl Quantity {
@@ -32,17 +42,40 @@ impl Quantity {
                 "a time (`ms`, `s`: how long a packet may wait) or a size (`b`, `kb`, `mb`: how many bytes may wait), such as \
                  `100ms` or `64kb`"
             }
+            Self::Probability => "a number from 0 to 100 and `%`, such as `0.1%` or `25%`",
+            Self::Overhead => {
+                "bytes per packet, and for a link of cells bytes per cell and bytes that each cell takes beyond those, with `b` \
+                 and commas, such as `24b`, `-14b` or `10b,48b,5b`"
+            }
+            Self::GilbertElliott => {
+                "one to four percentages (good to bad, bad to good, loss in bad, loss in good), such as `1%`, `1%,10%` or \
+                 `1%,10%,70%,0.1%`"
+            }
+            Self::FourState => {
+                "one to five percentages (P13, P31, P32, P23, P14), such as `1%`, `1%,10%` or `1%,10%,5%,50%,0.1%`"
+            }
+            Self::Pattern => {
+                "1 to 64 digits, `1` for a packet that is lost and `0` for one that is not, such as `0010`"
+            }
         }
     }
 
-    /// Two units to offer to a number that has none.
-    fn usual_units(self) -> (&'static str, &'static str) {
+    /// Units to offer to a number that has none.
+    fn usual_units(self) -> &'static [&'static str] {
         match self {
-            Self::Time => ("ms", "us"),
-            Self::Rate => ("mbit", "kbit"),
-            Self::Size => ("kb", "b"),
-            Self::Queue => ("ms", "kb"),
+            Self::Time => &["ms", "us"],
+            Self::Rate => &["mbit", "kbit"],
+            Self::Size => &["kb", "b"],
+            Self::Queue => &["ms", "kb"],
+            Self::Probability | Self::GilbertElliott | Self::FourState => &["%"],
+            Self::Overhead => &["b"],
+            Self::Pattern => &[],
         }
+    }
+
+    /// `number` with each of the usual units.
+    fn with_units(self, number: &str) -> String {
+        self.usual_units().iter().map(|unit| format!("`{number}{unit}`")).collect::<Vec<_>>().join(" or ")
     }
 }
 
@@ -53,6 +86,11 @@ impl fmt::Display for Quantity {
             Self::Rate => "a rate",
             Self::Size => "a size",
             Self::Queue => "a queue bound",
+            Self::Probability => "a probability",
+            Self::Overhead => "an overhead",
+            Self::GilbertElliott => "a Gilbert-Elliott loss",
+            Self::FourState => "a four-state loss",
+            Self::Pattern => "a loss pattern",
         })
     }
 }
@@ -84,10 +122,7 @@ pub enum Error {
         quantity: Quantity,
     },
     /// The number stands alone.
-    #[error(
-        "`{value}` has no unit: write `{value}{}` or `{value}{}` ({quantity} is {})",
-        .quantity.usual_units().0, .quantity.usual_units().1, .quantity.forms()
-    )]
+    #[error("`{value}` has no unit: write {} ({quantity} is {})", .quantity.with_units(.value), .quantity.forms())]
     NoUnit {
         /// The text, shortened.
         value: String,
@@ -114,8 +149,8 @@ pub enum Error {
         /// The number with each unit that says what is meant.
         instead: String,
     },
-    /// The value is beyond what 64 bits hold in the type's unit.
-    #[error("`{value}` is too large for {quantity} (at most {max}): write a smaller number, such as in {}", .quantity.forms())]
+    /// The value is beyond the largest one of the type.
+    #[error("`{value}` is too large for {quantity} (at most {max}): write {}", .quantity.forms())]
     TooLarge {
         /// The text, shortened.
         value: String,
@@ -123,6 +158,18 @@ pub enum Error {
         quantity: Quantity,
         /// The largest value of the type.
         max: String,
+    },
+    /// A part of the value is out of its range.
+    #[error("`{value}` is out of range for {what}: give from {least} to {most}")]
+    OutOfRange {
+        /// The part, shortened.
+        value: String,
+        /// What the part is.
+        what: &'static str,
+        /// The least legal value.
+        least: String,
+        /// The greatest legal value.
+        most: String,
     },
     /// The value is not zero and would be rounded to zero.
     #[error("`{value}` is too small: the finest step of {quantity} is {step}")]

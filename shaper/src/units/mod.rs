@@ -7,6 +7,8 @@
 mod decimal;
 mod delay;
 mod error;
+mod overhead;
+mod probability;
 mod queue;
 mod rate;
 mod size;
@@ -14,6 +16,11 @@ mod text;
 
 pub use delay::Delay;
 pub use error::{Error, Quantity};
+pub use overhead::Overhead;
+pub use probability::Probability;
 pub use queue::Queue;
 pub use rate::Rate;
 pub use size::Size;
+
+pub(crate) use decimal::quote;
+pub(crate) use text::serde_as_text;

@@ -53,6 +53,8 @@ Examples:
   shaper apply --ns inst-1 --latency 100ms
   shaper apply --ns inst-1 --latency 40ms --jitter 5ms --distribution normal
   shaper apply --pid 4242 --dev eth0 --bandwidth 10mbit --queue 64kb
+  shaper apply --ns inst-1 --loss 1% --duplicate 0.1% --corrupt 0.01%
+  shaper apply --ns inst-1 --latency 20ms --loss-gemodel 1%,10% --seed 42
   shaper apply --self --direction both --latency 20ms --for 30s --dry-run";
 
 /// Flags of `shaper show`.

@@ -21,8 +21,8 @@ use crate::units::Delay;
 /// The shape of `shaper demo` when none is given.
 pub const DEMO_LATENCY: Delay = Delay::from_ms(100);
 
-/// Makes a network link behave badly on purpose, and exactly as asked: latency, jitter and bandwidth for any network
-/// namespace, through eBPF and tc.
+/// Makes a network link behave badly on purpose, and exactly as asked: latency, jitter, bandwidth, loss and more for any
+/// network namespace, through eBPF and tc.
 #[derive(Debug, Parser)]
 #[command(
     name = "shaper",

@@ -3,32 +3,104 @@
 use clap::Args;
 
 use super::value;
-use crate::shape::{self, Distribution, Parts, Shape};
-use crate::units::{Delay, Queue, Rate};
+use crate::shape::{self, Distribution, FourState, GilbertElliott, Named as _, Parts, Pattern, Shape};
+use crate::units::{Delay, Overhead, Probability, Queue, Rate, Size};
+
+/// Headings of the help.
+const DELAY: &str = "Delay";
+const BOTTLENECK: &str = "Bottleneck";
+const FAULTS: &str = "Loss, duplication and corruption";
 
 /// The flags that make a shape.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Shape")]
 pub struct ShapeArgs {
     /// How much later every packet arrives, one way, such as `100ms` or `250us`; at most an hour
-    #[arg(long, visible_alias = "delay", value_name = "TIME")]
+    #[arg(long, visible_alias = "delay", value_name = "TIME", help_heading = DELAY)]
     latency: Option<Delay>,
     /// How far the latency varies, such as `10ms`; at most the latency
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = DELAY)]
     jitter: Option<Delay>,
     /// How the jitter spreads: evenly up to the jitter either side (uniform, the default), or with the jitter as its
     /// standard deviation
-    #[arg(long, value_name = "NAME", value_parser = value::named::<Distribution>(), ignore_case = true)]
+    #[arg(
+        long, value_name = "NAME", help_heading = DELAY,
+        value_parser = value::named::<Distribution>(), ignore_case = true
+    )]
     distribution: Option<Distribution>,
+    /// How often a packet's jitter is that of the packet before it, such as `25%`; at most 99%
+    #[arg(long, value_name = "PERCENT", help_heading = DELAY)]
+    jitter_correlation: Option<Probability>,
+    /// No packet overtakes another for its jitter: it waits for the one before it
+    #[arg(long, help_heading = DELAY)]
+    keep_order: bool,
+    /// How often a packet goes without latency and jitter, and so overtakes those before it, such as `25%`
+    #[arg(long, value_name = "PERCENT", help_heading = DELAY)]
+    reorder: Option<Probability>,
+    /// How often a packet is reordered, or not, as the packet before it was; at most 99%
+    #[arg(long, value_name = "PERCENT", help_heading = DELAY)]
+    reorder_correlation: Option<Probability>,
+    /// Only every Nth packet since the last reordered one may be reordered; from 2 to 255
+    #[arg(long, value_name = "N", help_heading = DELAY, value_parser = value::gap)]
+    reorder_gap: Option<u32>,
     /// How fast the link is, such as `10mbit` or `1MB/s`; from 8kbit to 100gbit
-    #[arg(long, visible_alias = "rate", value_name = "RATE")]
+    #[arg(long, visible_alias = "rate", value_name = "RATE", help_heading = BOTTLENECK)]
     bandwidth: Option<Rate>,
     /// How long or how many bytes packets may wait for the bandwidth, such as `50ms` or `64kb`; more are dropped.
     /// 100ms, but at least ten packets, unless given
-    #[arg(long, value_name = "TIME|SIZE")]
+    #[arg(long, value_name = "TIME|SIZE", help_heading = BOTTLENECK)]
     queue: Option<Queue>,
+    /// How much the link sends at once after it was idle, such as `32kb`
+    #[arg(long, value_name = "SIZE", help_heading = BOTTLENECK)]
+    burst: Option<Size>,
+    /// Bytes that each packet takes beyond its own, such as `24b` or `-14b`; for a link of cells, also bytes per cell and
+    /// bytes that each cell takes beyond those
+    ///
+    /// `24b` counts Ethernet's preamble, checksum and gap, `-14b` leaves its header out, and `10b,48b,5b` is ATM with 10
+    /// bytes of encapsulation: the last cell of a packet is filled up to 48 bytes, and each cell has 5 bytes of header.
+    #[arg(long, value_name = "PACKET[,CELL[,PER_CELL]]", help_heading = BOTTLENECK)]
+    overhead: Option<Overhead>,
+    /// Mark packets that wait longer than this for the bandwidth as having met congestion (ECN), such as `5ms`; less than
+    /// the queue
+    #[arg(long, value_name = "TIME", help_heading = BOTTLENECK)]
+    ecn: Option<Delay>,
+    /// How often a packet is lost, such as `1%`; at most one model of loss can be given
+    #[arg(long, value_name = "PERCENT", help_heading = FAULTS)]
+    loss: Option<Probability>,
+    /// How often a packet is lost, or not, as the packet before it was, such as `25%`; at most 99%
+    ///
+    /// Here and with the other correlations: with this probability a packet has the outcome of the packet before it, else
+    /// its own is drawn. The mean stays what was asked for; netem's correlation changes it.
+    #[arg(long, value_name = "PERCENT", help_heading = FAULTS)]
+    loss_correlation: Option<Probability>,
+    /// Loss in bursts by two states (Gilbert-Elliott), such as `1%,10%`
+    ///
+    /// P is how often good turns bad, R how often bad turns good, 1-H the loss while bad and 1-K the loss while good. What
+    /// is not given is 100% - P, 100% and 0%. The mean length of a bad time is 1/R packets.
+    #[arg(long, value_name = "P[,R[,1-H[,1-K]]]", help_heading = FAULTS)]
+    loss_gemodel: Option<GilbertElliott>,
+    /// Loss by four states, such as `1%,10%,5%,50%,0.1%`
+    ///
+    /// The states are 1, received in a gap; 2, received in a burst; 3, lost in a burst; 4, lost on its own in a gap. P13 is
+    /// how often 1 turns into 3, and so on. What is not given is 100% - P13, 0%, 100% and 0%.
+    #[arg(long, value_name = "P13[,P31[,P32[,P23[,P14]]]]", help_heading = FAULTS)]
+    loss_state: Option<FourState>,
+    /// Loss by number, again and again, for tests: `0010` loses the third of every four packets
+    #[arg(long, value_name = "DIGITS", help_heading = FAULTS)]
+    loss_pattern: Option<Pattern>,
+    /// How often a packet is sent twice, such as `1%`
+    #[arg(long, value_name = "PERCENT", help_heading = FAULTS)]
+    duplicate: Option<Probability>,
+    /// How often a packet is sent twice, or not, as the packet before it was; at most 99%
+    #[arg(long, value_name = "PERCENT", help_heading = FAULTS)]
+    duplicate_correlation: Option<Probability>,
+    /// How often one bit of a packet is flipped, such as `0.1%`
+    #[arg(long, value_name = "PERCENT", help_heading = FAULTS)]
+    corrupt: Option<Probability>,
+    /// How often a packet is corrupted, or not, as the packet before it was; at most 99%
+    #[arg(long, value_name = "PERCENT", help_heading = FAULTS)]
+    corrupt_correlation: Option<Probability>,
     /// Seed of the random draws: the same seed gives the same packets the same fate
-    #[arg(long, value_name = "N", value_parser = value::seed)]
+    #[arg(long, value_name = "N", help_heading = "How", value_parser = value::seed)]
     seed: Option<u64>,
 }
 
@@ -36,8 +108,31 @@ impl ShapeArgs {
     /// What the flags say.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let &Self { latency, jitter, distribution, bandwidth, queue, seed } = self;
-        Parts { latency, jitter, distribution, bandwidth, queue, seed }
+        Parts {
+            latency: self.latency,
+            jitter: self.jitter,
+            distribution: self.distribution,
+            jitter_correlation: self.jitter_correlation,
+            keep_order: self.keep_order,
+            reorder: self.reorder,
+            reorder_correlation: self.reorder_correlation,
+            reorder_gap: self.reorder_gap,
+            bandwidth: self.bandwidth,
+            queue: self.queue,
+            burst: self.burst,
+            overhead: self.overhead,
+            ecn: self.ecn,
+            loss: self.loss,
+            loss_correlation: self.loss_correlation,
+            loss_gemodel: self.loss_gemodel,
+            loss_state: self.loss_state,
+            loss_pattern: self.loss_pattern,
+            duplicate: self.duplicate,
+            duplicate_correlation: self.duplicate_correlation,
+            corrupt: self.corrupt,
+            corrupt_correlation: self.corrupt_correlation,
+            seed: self.seed,
+        }
     }
 
     /// The shape that the flags make.
@@ -60,5 +155,40 @@ impl ShapeArgs {
             return Shape::new(Parts { latency: Some(latency), ..parts });
         }
         Shape::new(parts)
+    }
+
+    /// The flags that say `parts`.
+    #[must_use]
+    pub fn flags(parts: &Parts) -> Vec<String> {
+        fn word<T: ToString>(value: Option<T>) -> Option<String> {
+            value.map(|value| value.to_string())
+        }
+        let valued = [
+            ("--latency", word(parts.latency)),
+            ("--jitter", word(parts.jitter)),
+            ("--distribution", parts.distribution.map(|distribution| distribution.name().to_owned())),
+            ("--jitter-correlation", word(parts.jitter_correlation)),
+            ("--reorder", word(parts.reorder)),
+            ("--reorder-correlation", word(parts.reorder_correlation)),
+            ("--reorder-gap", word(parts.reorder_gap)),
+            ("--bandwidth", word(parts.bandwidth)),
+            ("--queue", word(parts.queue)),
+            ("--burst", word(parts.burst)),
+            ("--overhead", word(parts.overhead)),
+            ("--ecn", word(parts.ecn)),
+            ("--loss", word(parts.loss)),
+            ("--loss-correlation", word(parts.loss_correlation)),
+            ("--loss-gemodel", word(parts.loss_gemodel)),
+            ("--loss-state", word(parts.loss_state)),
+            ("--loss-pattern", word(parts.loss_pattern)),
+            ("--duplicate", word(parts.duplicate)),
+            ("--duplicate-correlation", word(parts.duplicate_correlation)),
+            ("--corrupt", word(parts.corrupt)),
+            ("--corrupt-correlation", word(parts.corrupt_correlation)),
+            ("--seed", word(parts.seed)),
+        ];
+        let keep_order = parts.keep_order.then(|| "--keep-order".to_owned());
+        let given = valued.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten();
+        given.chain(keep_order).collect()
     }
 }

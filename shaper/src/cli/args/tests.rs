@@ -1,9 +1,10 @@
 use clap::CommandFactory;
+use proptest::prelude::*;
 
 use super::*;
-use crate::shape::{Direction, Distribution, EngineChoice};
+use crate::shape::{Chance, Direction, Distribution, EngineChoice, Parts, any_shape};
 use crate::target::Target;
-use crate::units::Delay;
+use crate::units::{Delay, Overhead};
 
 fn parse(line: &str) -> Result<Command, clap::Error> {
     Cli::read(line.split_whitespace().map(OsString::from)).map(|cli| cli.command)
@@ -52,6 +53,44 @@ fn apply_takes_every_flag_of_the_issue() {
     assert_eq!(shape.distribution(), Distribution::ParetoNormal);
     assert_eq!(shape.queue().unwrap().to_string(), "64Kb");
     assert_eq!(shape.seed(), Some(7));
+}
+
+#[test]
+fn every_part_of_a_shape_has_a_flag() {
+    let shape = |flags: &str| apply(&format!("shaper apply --self {flags}")).shape.shape().unwrap();
+    let one = shape(
+        "--latency 40ms --jitter 5ms --jitter-correlation 25% --reorder 5% --reorder-correlation 50% --reorder-gap 5 \
+         --bandwidth 10mbit --queue 50ms --burst 32kb --overhead -14b,48b,5b --ecn 5ms --loss 1% --loss-correlation 20% \
+         --duplicate 2% --duplicate-correlation 10% --corrupt 0.1% --corrupt-correlation 5%",
+    );
+    let chance = |chance: Option<Chance>| {
+        chance.map(|chance| format!("{} {}", chance.probability, chance.correlation))
+    };
+    assert_eq!(one.loss().unwrap().to_string(), "loss 1% correlation 20%");
+    assert_eq!(chance(one.duplicate()).unwrap(), "2% 10%");
+    assert_eq!(chance(one.corrupt()).unwrap(), "0.1% 5%");
+    assert_eq!((chance(one.reorder()).unwrap(), one.reorder_gap()), ("5% 50%".to_owned(), 5));
+    assert_eq!(one.jitter_correlation().to_string(), "25%");
+    assert_eq!(one.burst().unwrap().to_string(), "32Kb");
+    assert_eq!(one.overhead().unwrap(), Overhead { packet: -14, cell: 48, cell_packet: 5 });
+    assert_eq!(one.ecn(), Some(Delay::from_ms(5)));
+
+    assert!(shape("--latency 2ms --jitter 1ms --keep-order").keep_order());
+    for (flags, loss) in [
+        ("--loss-gemodel 1%,10%", "loss-gemodel 1%,10%,100%,0%"),
+        ("--loss-state 1%,10%,5%", "loss-state 1%,10%,5%,100%,0%"),
+        ("--loss-pattern 0010", "loss-pattern 0010"),
+    ] {
+        assert_eq!(shape(flags).loss().unwrap().to_string(), loss);
+    }
+}
+
+proptest! {
+    #[test]
+    fn flags_say_what_a_shape_is(shape in any_shape()) {
+        let flags = ShapeArgs::flags(&Parts::from(shape)).join(" ");
+        prop_assert_eq!(apply(&format!("shaper apply --self {flags}")).shape.shape(), Ok(shape));
+    }
 }
 
 #[test]

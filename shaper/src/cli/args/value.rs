@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
-use crate::shape::{Direction, Named};
+use crate::shape::{Direction, Named, REORDER_GAP_MAX, REORDER_GAP_MIN};
 use crate::target::Target;
 use crate::units::Delay;
 
@@ -68,6 +68,16 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
     let seed = text.parse().ok();
     seed.ok_or_else(|| {
         format!("{text:?} is not a seed: write a whole number from 0 to {}, such as `42`", u64::MAX)
+    })
+}
+
+/// Reads the gap between reordered packets.
+pub(super) fn gap(text: &str) -> Result<u32, String> {
+    let gap = text.parse().ok().filter(|gap| (REORDER_GAP_MIN..=REORDER_GAP_MAX).contains(gap));
+    gap.ok_or_else(|| {
+        format!(
+            "{text:?} is not a gap: write a whole number of packets from {REORDER_GAP_MIN} to {REORDER_GAP_MAX}, such as `5`"
+        )
     })
 }
 
