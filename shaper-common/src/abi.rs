@@ -24,6 +24,8 @@ pub mod map {
 pub mod program {
     /// Engine `edt`: stamps the departure time on a clone and sends it to the link's `fq`.
     pub const EDT: &str = "shaper_edt";
+    /// Engine `edt`, in front of the other where packets are to be damaged: matches those whose checksums must be finished.
+    pub const FINISH: &str = "shaper_finish";
     /// Engine `netem`: picks the htb class.
     pub const NETEM: &str = "shaper_netem";
     /// Engine `relay`: decides, and steers what must wait into the TAP.

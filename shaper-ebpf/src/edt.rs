@@ -51,3 +51,9 @@ impl Holder for Fq {
         Self::take_copy(ctx, link, departure).then_some(TC_ACT_STOLEN as i32)
     }
 }
+
+/// Matches a packet that comes by again to have a bit flipped (-1; 0 does not match).
+#[inline(always)]
+pub(crate) fn finish(ctx: &TcContext) -> i32 {
+    if packet::is_to_be_damaged(ctx) { -1 } else { 0 }
+}

@@ -40,6 +40,12 @@ mod entry {
         crate::netem::egress(&ctx)
     }
 
+    /// Where `shaper_edt` is, in front of it and of the csum action; not direct-action.
+    #[classifier]
+    pub(crate) fn shaper_finish(ctx: TcContext) -> i32 {
+        crate::edt::finish(&ctx)
+    }
+
     /// Link ingress, in front of a redirect to the ifb; not direct-action.
     #[classifier]
     pub(crate) fn shaper_divert(ctx: TcContext) -> i32 {

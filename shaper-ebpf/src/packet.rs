@@ -24,7 +24,7 @@ const IPPROTO_ICMPV6: u8 = 58;
 /// `skb->cb` it survives a device's receive path.
 const SHAPED: u16 = 0x5a5a;
 /// The same, of a packet of which a bit is to be flipped; [`CORRUPT`] says which.
-pub(crate) const DAMAGED: u16 = 0x5a5b;
+const DAMAGED: u16 = 0x5a5b;
 /// Where in `skb->cb` the place travels at which a bit is to be flipped.
 pub(crate) const CORRUPT: usize = 3;
 
@@ -58,6 +58,13 @@ pub(crate) fn take_shaped(ctx: &TcContext) -> bool {
         flip(ctx, place);
     }
     true
+}
+
+/// Whether the packet comes by again to have a bit flipped.
+#[inline(always)]
+pub(crate) fn is_to_be_damaged(ctx: &TcContext) -> bool {
+    // SAFETY: the context pointer is valid for the program's whole run.
+    unsafe { (*skb(ctx)).tc_index == u32::from(DAMAGED) }
 }
 
 /// Marks the packet as shaped, for the next time it comes by, when the bit at `corrupt` is flipped (zero: none).

@@ -13,6 +13,8 @@ use crate::tc::{self, Handle, filter, qdisc};
 /// Preference of our filters on a hook: before those that are added without one (tc counts down from 49152), so that a
 /// filter that ends the classification does not keep packets from us; ours lets packets go on to those behind it.
 pub const PREF: u16 = 0x5a;
+/// Preference of the filter that finishes checksums in front of ours.
+pub const FINISH_PREF: u16 = PREF - 1;
 /// Handle of our filter within the preference.
 pub const FILTER_HANDLE: u32 = 1;
 /// Handle of a root qdisc of ours.
@@ -83,6 +85,8 @@ pub struct Survey {
     pub qdiscs: Vec<tc::Observed>,
     /// What is shaped.
     pub attachments: Vec<Attachment>,
+    /// Links (by number) whose egress has our filter that finishes checksums.
+    pub finishers: Vec<u32>,
     /// Links (by number) whose hooks have filters that are not ours.
     pub foreign_filters: Vec<u32>,
 }
@@ -96,7 +100,13 @@ impl Survey {
     pub fn take(socket: &mut Socket) -> Result<Self, netlink::Error> {
         let links = link::dump(socket)?;
         let qdiscs = qdisc::dump(socket)?;
-        let mut survey = Self { links, qdiscs, attachments: Vec::new(), foreign_filters: Vec::new() };
+        let mut survey = Self {
+            links,
+            qdiscs,
+            attachments: Vec::new(),
+            finishers: Vec::new(),
+            foreign_filters: Vec::new(),
+        };
         for link in survey.links.clone() {
             if is_holder(&link) || survey.clsact(&link).is_none() {
                 continue;
@@ -115,8 +125,13 @@ impl Survey {
         direction: Direction,
     ) -> Result<(), netlink::Error> {
         for filter in filter::dump(socket, &link.device(), hook(direction))? {
-            let ours = filter.pref == PREF
-                && filter.bpf.as_ref().is_some_and(|program| program.name.starts_with(FILTER_PREFIX));
+            let is_named =
+                |is: &dyn Fn(&str) -> bool| filter.bpf.as_ref().is_some_and(|program| is(&program.name));
+            if filter.pref == FINISH_PREF && is_named(&|name| name == abi::program::FINISH) {
+                self.finishers.push(link.ifindex);
+                continue;
+            }
+            let ours = filter.pref == PREF && is_named(&|name| name.starts_with(FILTER_PREFIX));
             match filter.bpf.and_then(|program| program.id) {
                 Some(id) if ours => self.attachments.push(self.attachment(link, direction, id)),
                 _ => self.foreign_filters.push(link.ifindex),

@@ -200,6 +200,13 @@ fn filter() {
         ..egress
     };
     check("bpf_mirred", ingress.attach(Verb::Add, program.as_fd()));
+    let finish = bpf::Filter {
+        parent: Handle::EGRESS,
+        name: "shaper_finish:[*fsobj]".into(),
+        action: bpf::Action::Checksum,
+        ..ingress
+    };
+    check("bpf_csum", finish.attach(Verb::Add, program.as_fd()));
 }
 
 #[test]

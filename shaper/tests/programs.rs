@@ -103,9 +103,15 @@ fn departure_ns(run: &TestRun) -> u64 {
 
 #[test]
 fn every_program_passes_the_verifier() {
-    for name in
-        [program::EDT, program::NETEM, program::STEER, program::STAMP, program::RETURN, program::DIVERT]
-    {
+    for name in [
+        program::EDT,
+        program::FINISH,
+        program::NETEM,
+        program::STEER,
+        program::STAMP,
+        program::RETURN,
+        program::DIVERT,
+    ] {
         if Bench::new(name, Rule::default()).is_none() {
             return;
         }

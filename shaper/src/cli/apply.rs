@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use serde::Serialize;
-use shaper_common::abi;
+use shaper_common::abi::{self, Engine};
 
 use super::args::ApplyArgs;
 use super::exit::{Code, Failure};
@@ -13,7 +13,7 @@ use crate::measure::clock;
 use crate::netlink::link::{self, Link};
 use crate::plan::capable;
 use crate::probe::{self, Cap, Picked};
-use crate::shape::{Chance, EngineChoice, Named as _, Shape};
+use crate::shape::{Chance, Direction, EngineChoice, Named as _, Shape};
 use crate::target::link::choose;
 use crate::units::{Delay, Probability};
 
@@ -92,17 +92,28 @@ fn pick(session: &mut Session, args: &ApplyArgs, link: &Link, shape: &Shape) -> 
             .iter()
             .find_map(|direction| engine::engine_of(survey.attachment_of(link.ifindex, *direction)?));
         if let Some(engine) = there {
-            match capable::check(engine, shape) {
+            match goes_on(engine, args.direction, shape) {
                 Ok(()) => return Ok(Picked { engine, why: "it shapes this link already".to_owned() }),
-                Err(incapable) => left = Some(incapable),
+                Err(reason) => left = Some(reason),
             }
         }
     }
     let mut picked = probe::choose(args.engine, args.direction, Some(shape)).map_err(failure::probe)?;
-    if let Some(incapable) = left {
-        picked.why = format!("{}, which shaped this link before; {}", incapable.what(), picked.why);
+    if let Some(reason) = left {
+        picked.why = format!("{reason}, which shaped this link before; {}", picked.why);
     }
     Ok(picked)
+}
+
+/// Whether the engine that shapes the link now can do another shape too, or why not.
+fn goes_on(engine: Engine, direction: Direction, shape: &Shape) -> Result<(), String> {
+    capable::check(engine, shape).map_err(|incapable| incapable.what())?;
+    // It works here, as is seen; what a shape needs beyond that is asked of the kernel, which takes milliseconds, only then.
+    if probe::requirements(engine, direction, Some(shape)).eq(probe::requirements(engine, direction, None)) {
+        return Ok(());
+    }
+    let choice = EngineChoice::from(engine);
+    probe::choose(choice, direction, Some(shape)).map(drop).map_err(|error| error.to_string())
 }
 
 fn word(outcomes: &[Outcome]) -> &'static str {

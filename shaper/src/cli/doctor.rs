@@ -61,8 +61,8 @@ fn examine(privileges: [Row; Cap::ALL.len()], rootless: bool, findings: &Finding
     let mut capabilities: Vec<Row> =
         findings.iter().map(|(capability, finding)| row(capability, finding)).collect();
     capabilities.extend(privileges);
-    let egress = probe::assess(Direction::Egress, findings);
-    let ingress = probe::assess(Direction::Ingress, findings);
+    let egress = probe::assess(Direction::Egress, None, findings);
+    let ingress = probe::assess(Direction::Ingress, None, findings);
     let (picked, why) = match probe::pick(EngineChoice::Auto, Direction::Egress, None, findings) {
         Ok(picked) => (Some(EngineChoice::from(picked.engine).name()), picked.why),
         Err(error) => (None, error.to_string()),

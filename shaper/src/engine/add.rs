@@ -16,7 +16,7 @@ use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Request, Session, clear, edt, loopback, netem, relay};
+use super::{Error, Request, Session, clear, edt, finish, loopback, netem, relay};
 
 /// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
 const STALE_AFTER_NS: u64 = 200_000_000;
@@ -62,6 +62,9 @@ pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error>
     attach(session, &survey, &hook, &programs)?;
 
     if let Some(dev) = queue_dev {
+        if *engine == Engine::Edt && shape.corrupt().is_some() {
+            finish::attach(session, &dev)?;
+        }
         session.send(match engine {
             Engine::Edt => edt::queue(&dev, shape),
             Engine::Netem => netem::queue(&dev, shape, seed),
@@ -124,7 +127,9 @@ fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Recor
         if *engine != Engine::Relay {
             record.undo |= undo::ROOT_QDISC;
         }
-        want_gso_max_segs(&mut record, request, link.gso_max_segs);
+        // As it is now: another engine's shape that was just cleared gave back what it had set.
+        let now = survey.links.iter().find(|now| now.ifindex == link.ifindex);
+        want_gso_max_segs(&mut record, request, now.and_then(|now| now.gso_max_segs));
     }
     if *engine == Engine::Relay || *direction == Direction::Ingress {
         record.undo |= undo::HOLDER;

@@ -6,7 +6,7 @@ use crate::attachment::{Attachment, ROOT, Survey};
 use crate::bpf::Maps;
 use crate::plan::{gso, limits, rule};
 
-use super::{Error, Outcome, Request, Session, add, edt, engine_of, netem, queue_device, relay};
+use super::{Error, Outcome, Request, Session, add, edt, engine_of, finish, netem, queue_device, relay};
 
 /// Whether what is there can go on with another rule: the same engine, our own layout, and its queue in place.
 pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -> bool {
@@ -101,6 +101,9 @@ fn widen(
     let dev = queue_device(survey, found);
     let messages = match (request.engine, dev) {
         (Engine::Edt, Some(dev)) => {
+            if shape.corrupt().is_some() {
+                finish::attach(session, &dev.device())?;
+            }
             survey.root(dev.ifindex).map(|root| edt::widen(&dev.device(), shape, root)).unwrap_or_default()
         }
         (Engine::Netem, Some(dev)) => survey

@@ -10,7 +10,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session, add, engine_of, loopback, relay};
+use super::{Error, Session, add, engine_of, finish, loopback, relay};
 
 /// One direction of a link that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last:
         name: "shaper".to_owned(),
         action: Action::Direct,
     };
+    if survey.finishers.contains(&found.link.ifindex) && found.direction == Direction::Egress {
+        gone(session.send(vec![finish::filter(&found.link.device()).delete()]))?;
+    }
     let mut messages = vec![filter.delete()];
     let foreign = survey.foreign_filters.contains(&found.link.ifindex);
     let shared = undo_of_others(survey, found.link.ifindex, undo::CLSACT | loopback::UNDO);

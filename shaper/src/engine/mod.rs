@@ -15,6 +15,7 @@ mod add;
 mod change;
 mod clear;
 mod edt;
+mod finish;
 mod loopback;
 mod netem;
 mod relay;

@@ -105,7 +105,15 @@ constants! {
         TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
         TCA_ACT_KIND: u16 = 1;
         TCA_ACT_OPTIONS: u16 = 2;
+        TC_ACT_UNSPEC: i32 = -1;
         TC_ACT_STOLEN: i32 = 4;
+    }
+    "tc_act/tc_csum.h" {
+        TCA_CSUM_PARMS: u16 = 1;
+        TCA_CSUM_UPDATE_FLAG_IPV4HDR: u32 = 1;
+        TCA_CSUM_UPDATE_FLAG_ICMP: u32 = 2;
+        TCA_CSUM_UPDATE_FLAG_TCP: u32 = 8;
+        TCA_CSUM_UPDATE_FLAG_UDP: u32 = 16;
     }
     "tc_act/tc_mirred.h" {
         TCA_EGRESS_REDIR: i32 = 1;

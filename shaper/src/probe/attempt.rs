@@ -71,6 +71,7 @@ impl Bench {
             Capability::ClsBpf => self.cls_bpf(),
             Capability::SkbSetTstamp => self.set_tstamp(),
             Capability::Mirred => self.mirred(),
+            Capability::Csum => self.filter(Action::Checksum),
             Capability::Ifb => self.ifb(),
             Capability::Tun => self.tun(),
             Capability::Packet => self.packet(),
@@ -115,6 +116,7 @@ impl Bench {
         let (handle, words) = match action {
             Action::Direct => (1, "direct-action"),
             Action::Redirect(_) => (2, "action mirred egress redirect dev lo"),
+            Action::Checksum => (3, "action csum ip4h icmp tcp udp continue"),
         };
         let tried = format!("tc filter add dev lo egress bpf {words}");
         let without = |capability| Finding {

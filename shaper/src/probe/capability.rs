@@ -23,6 +23,8 @@ pub enum Capability {
     SkbSetTstamp,
     /// The action that sends a packet to another link.
     Mirred,
+    /// The action that finishes checksums; `edt` needs it to corrupt.
+    Csum,
     /// The link whose egress is another link's ingress.
     Ifb,
     /// Links whose packets a process reads and writes.
@@ -50,7 +52,7 @@ struct Facts {
 
 impl Capability {
     /// Every capability, those that engines need first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Fq,
         Self::Netem,
         Self::Htb,
@@ -59,6 +61,7 @@ impl Capability {
         Self::ClsBpf,
         Self::SkbSetTstamp,
         Self::Mirred,
+        Self::Csum,
         Self::Ifb,
         Self::Tun,
         Self::Packet,
@@ -97,6 +100,7 @@ impl Capability {
             Self::ClsBpf => ("cls_bpf", "CONFIG_NET_CLS_BPF", None),
             Self::SkbSetTstamp => ("bpf_skb_set_tstamp", "CONFIG_BPF_SYSCALL", Some("5.18")),
             Self::Mirred => ("mirred", "CONFIG_NET_ACT_MIRRED", None),
+            Self::Csum => ("csum", "CONFIG_NET_ACT_CSUM", None),
             Self::Ifb => ("ifb", "CONFIG_IFB", None),
             Self::Tun => ("tun", "CONFIG_TUN", None),
             Self::Packet => ("packet", "CONFIG_PACKET", None),

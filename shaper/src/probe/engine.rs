@@ -12,9 +12,13 @@ use crate::shape::{Direction, EngineChoice, Shape};
 /// Engines, best first: `edt` costs the least and decides with our core, `netem` needs no process either.
 pub const PREFERENCE: [Engine; 3] = [Engine::Edt, Engine::Netem, Engine::Relay];
 
-/// What an engine needs for `direction`; what sets it apart from the others comes first.
-pub fn requirements(engine: Engine, direction: Direction) -> impl Iterator<Item = Capability> {
-    use Capability::{ClsBpf, Clsact, Fq, Htb, Ifb, Mirred, Netem, Packet, SkbSetTstamp, Tun};
+/// What an engine needs for `direction` and, when it is known, for the shape; what sets it apart from the others comes first.
+pub fn requirements(
+    engine: Engine,
+    direction: Direction,
+    shape: Option<&Shape>,
+) -> impl Iterator<Item = Capability> {
+    use Capability::{ClsBpf, Clsact, Csum, Fq, Htb, Ifb, Mirred, Netem, Packet, SkbSetTstamp, Tun};
     let always: &[Capability] = match engine {
         Engine::Edt => &[Fq, Clsact, ClsBpf, SkbSetTstamp],
         Engine::Netem => &[Netem, Htb, Clsact, ClsBpf],
@@ -25,7 +29,9 @@ pub fn requirements(engine: Engine, direction: Direction) -> impl Iterator<Item 
         (Engine::Relay, Direction::Egress | Direction::Both) => &[Packet],
         (Engine::Edt | Engine::Netem, Direction::Egress) | (Engine::Relay, Direction::Ingress) => &[],
     };
-    always.iter().chain(per_direction).copied()
+    let corrupts = shape.is_some_and(|shape| shape.corrupt().is_some());
+    let per_shape: &[Capability] = if engine == Engine::Edt && corrupts { &[Csum] } else { &[] };
+    always.iter().chain(per_direction).chain(per_shape).copied()
 }
 
 /// Whether an engine works.
@@ -72,14 +78,19 @@ impl Assessment {
 
 /// Says of each engine, best first, whether it works for `direction`, and if not, what is missing.
 #[must_use]
-pub fn assess(direction: Direction, findings: &Findings) -> Vec<Assessment> {
-    PREFERENCE.iter().map(|&engine| assess_one(engine, direction, findings)).collect()
+pub fn assess(direction: Direction, shape: Option<&Shape>, findings: &Findings) -> Vec<Assessment> {
+    PREFERENCE.iter().map(|&engine| assess_one(engine, direction, shape, findings)).collect()
 }
 
-fn assess_one(engine: Engine, direction: Direction, findings: &Findings) -> Assessment {
+fn assess_one(
+    engine: Engine,
+    direction: Direction,
+    shape: Option<&Shape>,
+    findings: &Findings,
+) -> Assessment {
     let mut missing = Vec::new();
     let mut verdict = Verdict::Works;
-    for capability in requirements(engine, direction) {
+    for capability in requirements(engine, direction, shape) {
         match findings.get(capability) {
             Some(finding) if finding.is_yes() => {}
             Some(finding) => {
@@ -115,7 +126,7 @@ pub(super) fn explore(
     }
     let can = |engine: &Engine| incapable(*engine, shape).is_none();
     for engine in asked.into_iter().chain(PREFERENCE).filter(can) {
-        for capability in requirements(engine, direction) {
+        for capability in requirements(engine, direction, shape) {
             if findings.get(capability).is_none() {
                 findings.insert(capability, attempt(capability));
             }
@@ -124,7 +135,7 @@ pub(super) fn explore(
                 break;
             }
         }
-        if assess_one(engine, direction, &findings).verdict == Verdict::Works {
+        if assess_one(engine, direction, shape, &findings).verdict == Verdict::Works {
             break;
         }
     }
@@ -178,12 +189,12 @@ fn pick_asked(
     if let Some(incapable) = incapable(engine, shape) {
         return Err(incapable.into());
     }
-    let asked = assess_one(engine, direction, findings);
+    let asked = assess_one(engine, direction, shape, findings);
     match asked.verdict {
         Verdict::Works => Ok(Picked { engine, why: "it was asked for".to_owned() }),
         Verdict::Untold => Err(asked.untold()),
         Verdict::Lacks => {
-            let mut others = assess(direction, findings).into_iter();
+            let mut others = assess(direction, shape, findings).into_iter();
             let works = others
                 .find(|other| other.verdict == Verdict::Works && incapable(other.engine, shape).is_none());
             let works = works.map(|other| other.engine);
@@ -196,14 +207,14 @@ fn pick_best(direction: Direction, shape: Option<&Shape>, findings: &Findings) -
     let mut lacks: Vec<(Engine, String)> = Vec::new();
     let mut cannot: Vec<Incapable> = Vec::new();
     let mut untold = None;
-    for assessment in assess(direction, findings) {
+    for assessment in assess(direction, shape, findings) {
         if let Some(incapable) = incapable(assessment.engine, shape) {
             cannot.push(incapable);
             continue;
         }
         match assessment.verdict {
             Verdict::Works => {
-                let why = why(assessment.engine, direction, &lacks, &cannot);
+                let why = why(assessment.engine, direction, shape, &lacks, &cannot);
                 return Ok(Picked { engine: assessment.engine, why });
             }
             Verdict::Untold => untold = untold.or_else(|| Some(assessment.untold())),
@@ -213,9 +224,15 @@ fn pick_best(direction: Direction, shape: Option<&Shape>, findings: &Findings) -
     Err(untold.unwrap_or(Error::NoEngine { lacks, incapable: cannot }))
 }
 
-fn why(engine: Engine, direction: Direction, lacks: &[(Engine, String)], cannot: &[Incapable]) -> String {
+fn why(
+    engine: Engine,
+    direction: Direction,
+    shape: Option<&Shape>,
+    lacks: &[(Engine, String)],
+    cannot: &[Incapable],
+) -> String {
     let kernel = if lacks.is_empty() {
-        list(requirements(engine, direction).map(|capability| capability.name().to_owned()))
+        list(requirements(engine, direction, shape).map(|capability| capability.name().to_owned()))
     } else {
         let mut lacks: Vec<String> = lacks.iter().map(|(_, lack)| format!("no {lack}")).collect();
         lacks.dedup();

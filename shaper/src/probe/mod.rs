@@ -21,7 +21,7 @@ mod program;
 mod scratch;
 
 pub use capability::Capability;
-pub use engine::{Assessment, Picked, Verdict, assess, pick};
+pub use engine::{Assessment, Picked, Verdict, assess, pick, requirements};
 pub use error::Error;
 pub use finding::{Finding, Findings, Obstacle, Outcome, Refusal};
 pub use privileges::{Cap, require};

@@ -130,7 +130,8 @@ fn what_could_not_be_tried_is_not_said_to_be_missing() {
          takes CAP_BPF"
     );
     assert!(error.is_permission() && !error.is_unsupported());
-    let verdicts: Vec<_> = assess(Direction::Egress, &findings).iter().map(|engine| engine.verdict).collect();
+    let verdicts: Vec<_> =
+        assess(Direction::Egress, None, &findings).iter().map(|engine| engine.verdict).collect();
     assert_eq!(verdicts, [Verdict::Lacks, Verdict::Lacks, Verdict::Untold]);
     // An engine that lacks something is out whatever else could not be tried.
     assert!(pick(EngineChoice::Edt, Direction::Egress, None, &findings).unwrap_err().is_unsupported());

@@ -26,6 +26,7 @@ const WANTED: &[&str] = &[
     "cls_bpf",
     "cls_u32",
     "cls_matchall",
+    "act_csum",
     "act_mirred",
     "act_gact",
 ];

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::Mirred;
+use super::{Mirred, csum};
 use crate::netlink::Message;
 use crate::netlink::attr::{Attributes, Writer};
 use crate::netlink::link::Device;
@@ -17,6 +17,8 @@ pub enum Action {
     Direct,
     /// Packets for which the program returns other than 0 go to another link.
     Redirect(Mirred),
+    /// Packets for which the program returns other than 0 have their checksums computed; then the next filter has its turn.
+    Checksum,
 }
 
 /// A program at its place.
@@ -71,6 +73,7 @@ impl Filter {
             (Verb::Del, _) => String::new(),
             (_, Action::Direct) => format!(" direct-action object-pinned {name}"),
             (_, Action::Redirect(mirred)) => format!(" object-pinned {name}{}", mirred.words()),
+            (_, Action::Checksum) => format!(" object-pinned {name}{}", csum::WORDS),
         };
         format!("tc filter {verb} dev {dev} {parent} pref {pref} handle {handle} protocol all bpf{options}")
     }
@@ -87,8 +90,14 @@ impl Filter {
     }
 
     fn write(&self, program: i32, out: &mut Writer) {
-        if let Action::Redirect(mirred) = &self.action {
-            out.nest(TCA_BPF_ACT, |list| mirred.write(list));
+        match &self.action {
+            Action::Direct => {}
+            Action::Redirect(mirred) => {
+                out.nest(TCA_BPF_ACT, |list| mirred.write(list));
+            }
+            Action::Checksum => {
+                out.nest(TCA_BPF_ACT, csum::write);
+            }
         }
         out.attr_u32(TCA_BPF_FD, program.cast_unsigned()).attr_str(TCA_BPF_NAME, &self.name);
         if self.action == Action::Direct {

@@ -2,12 +2,10 @@
 
 use std::fmt;
 
+use super::NLA_F_NESTED;
 use crate::netlink::attr::Writer;
 use crate::netlink::link::Device;
 use crate::netlink::uapi::*;
-
-/// `NLA_F_NESTED`, which iproute2 sets for an action's options alone.
-const NLA_F_NESTED: u16 = 0x8000;
 
 /// On which side of the other link the packet appears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

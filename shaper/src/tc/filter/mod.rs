@@ -1,6 +1,7 @@
 //! Filters: what `tc filter` attaches to clsact.
 
 pub mod bpf;
+mod csum;
 mod mirred;
 
 pub use mirred::{Mirred, Side};
@@ -10,6 +11,9 @@ use super::object::{Tcmsg, tcmsg};
 use crate::netlink::link::Device;
 use crate::netlink::uapi::*;
 use crate::netlink::{Error, Message, Reply, Socket};
+
+/// `NLA_F_NESTED`, which iproute2 sets for an action's options alone.
+const NLA_F_NESTED: u16 = 0x8000;
 
 /// A filter as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
