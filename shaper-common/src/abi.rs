@@ -155,25 +155,35 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// What was counted since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.each(before, u64::wrapping_sub)
+    }
+
     /// The sum of two CPUs' counters.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
+        self.each(other, u64::wrapping_add)
+    }
+
+    fn each(&self, other: &Self, of: impl Fn(u64, u64) -> u64) -> Self {
         Self {
-            packets: self.packets + other.packets,
-            bytes: self.bytes + other.bytes,
-            delayed_packets: self.delayed_packets + other.delayed_packets,
-            delayed_bytes: self.delayed_bytes + other.delayed_bytes,
-            delay_ns_sum: self.delay_ns_sum + other.delay_ns_sum,
-            delayed_frames: self.delayed_frames + other.delayed_frames,
-            queue_drops: self.queue_drops + other.queue_drops,
-            lost: self.lost + other.lost,
-            duplicated: self.duplicated + other.duplicated,
-            corrupted: self.corrupted + other.corrupted,
-            reordered: self.reordered + other.reordered,
-            marked: self.marked + other.marked,
-            passed_not_ip: self.passed_not_ip + other.passed_not_ip,
-            passed_expired: self.passed_expired + other.passed_expired,
-            passed_unheld: self.passed_unheld + other.passed_unheld,
+            packets: of(self.packets, other.packets),
+            bytes: of(self.bytes, other.bytes),
+            delayed_packets: of(self.delayed_packets, other.delayed_packets),
+            delayed_bytes: of(self.delayed_bytes, other.delayed_bytes),
+            delay_ns_sum: of(self.delay_ns_sum, other.delay_ns_sum),
+            delayed_frames: of(self.delayed_frames, other.delayed_frames),
+            queue_drops: of(self.queue_drops, other.queue_drops),
+            lost: of(self.lost, other.lost),
+            duplicated: of(self.duplicated, other.duplicated),
+            corrupted: of(self.corrupted, other.corrupted),
+            reordered: of(self.reordered, other.reordered),
+            marked: of(self.marked, other.marked),
+            passed_not_ip: of(self.passed_not_ip, other.passed_not_ip),
+            passed_expired: of(self.passed_expired, other.passed_expired),
+            passed_unheld: of(self.passed_unheld, other.passed_unheld),
         }
     }
 }
@@ -208,6 +218,8 @@ pub struct Link {
     pub engine_asked: u32,
     /// Burst as the user gave it, in bytes; zero: none.
     pub burst_bytes: u32,
+    /// The counters when this shape came: what became of packets under it is the difference.
+    pub before: Counters,
 }
 
 /// Bits of [`Link::undo`].
@@ -313,7 +325,7 @@ const _: () = {
     assert!(size_of::<Rule>() == 160 && align_of::<Rule>() == 8);
     assert!(size_of::<RuleState>() == 24);
     assert!(size_of::<Counters>() == 120);
-    assert!(size_of::<Link>() == 56 && align_of::<Link>() == 8);
+    assert!(size_of::<Link>() == 56 + size_of::<Counters>() && align_of::<Link>() == 8);
     assert!(size_of::<HoldHeader>() == 16);
     assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);
 };

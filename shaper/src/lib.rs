@@ -1,5 +1,6 @@
 //! Makes a real network behave badly on purpose, and exactly as asked.
 
+pub mod achieved;
 pub mod attachment;
 pub mod bpf;
 pub mod cli;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use shaper_common::abi::{Counters, Direction, Engine, RelayReport, Rule};
 
+use crate::achieved::{self, Achieved};
 use crate::attachment::{Attachment, Survey};
 use crate::engine;
 use crate::plan::rule;
@@ -34,6 +35,9 @@ pub struct Report {
     /// What the classifier counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counters: Option<Counted>,
+    /// How often each fault was asked for and happened; nothing with `netem`, which does not tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub achieved: Vec<Achieved>,
     /// Who holds the packets, and how punctually it sends them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
@@ -55,7 +59,7 @@ pub enum State {
     Unreadable(String),
 }
 
-/// The classifier's counters; a GSO frame counts as the packets it becomes on the wire.
+/// The classifier's counters since this shape came; a GSO frame counts as the packets it becomes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Counted {
     /// Packets seen.
@@ -153,6 +157,7 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
         shape: None,
         time_left: None,
         counters: None,
+        achieved: Vec::new(),
         holder: None,
     };
     let (maps, record) = match (&found.maps, &found.record) {
@@ -167,7 +172,7 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
     report.engine_asked = record.engine_asked != 0;
     report.holder = engine.and_then(|engine| holder(survey, found, engine));
     match maps.counters() {
-        Ok(counters) => report.counters = Some(counted(&counters, engine)),
+        Ok(counters) => report.counters = Some(counted(&counters.since(&record.before), engine)),
         Err(error) => report.state = State::Unreadable(error.to_string()),
     }
     let rule = match maps.rule() {
@@ -182,6 +187,11 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
         }
     };
     report.shape = rule::to_shape(&rule, record);
+    if let (Some(shape), Ok(counters)) = (&report.shape, maps.counters())
+        && engine != Some(Engine::Netem)
+    {
+        report.achieved = achieved::of(shape, &counters.since(&record.before));
+    }
     if engine == Some(Engine::Netem) && !draws_by_seed(survey, found) {
         report.shape = report.shape.and_then(|shape| Shape::new(Parts { seed: None, ..shape.into() }).ok());
     }

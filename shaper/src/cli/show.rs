@@ -8,6 +8,7 @@ use super::apply::describe;
 use super::args::ShowArgs;
 use super::exit::Failure;
 use super::{failure, output};
+use crate::achieved::Achieved;
 use crate::attachment::Survey;
 use crate::measure::clock;
 use crate::netlink::Socket;
@@ -100,6 +101,9 @@ fn text(body: &Body) -> String {
         if let Some(counted) = &report.counters {
             let _ = writeln!(text, "  packets  {}", packets(counted, report.shape.as_ref()));
         }
+        if !report.achieved.is_empty() {
+            let _ = writeln!(text, "  got      {}", got(&report.achieved));
+        }
         if let Some(holder) = &report.holder {
             let _ = writeln!(text, "  holder   {}", held(holder, report.shape.as_ref()));
         }
@@ -117,6 +121,20 @@ fn state(state: &State) -> String {
         State::Incomplete => "incomplete, packets pass unshaped; `apply` or `clear` mends it".to_owned(),
         State::Unreadable(why) => format!("unreadable: {why}"),
     }
+}
+
+/// Asked against achieved, and whether the packets are enough to tell.
+fn got(achieved: &[Achieved]) -> String {
+    let words = achieved.iter().map(|Achieved { what, asked, achieved, packets, is_chance }| {
+        let verdict = match is_chance {
+            Some(true) => "as asked, but for chance",
+            Some(false) => "NOT as asked: chance does that once in a thousand times",
+            None if *packets == 0 => "no packet yet",
+            None => "not judged: too few packets, or a model without a formula",
+        };
+        format!("{what} {:.3}% of {packets}, asked {:.3}% ({verdict})", achieved * 100.0, asked * 100.0)
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// What was counted; what a shape asks for is told even when it was none.

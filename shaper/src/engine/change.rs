@@ -60,6 +60,7 @@ pub(super) fn change(
     widen(session, survey, found, request, maps, seed)?;
     record.queue_bytes = rule::queue_bytes(&request.shape);
     record.burst_bytes = rule::burst_bytes(&request.shape);
+    record.before = maps.counters()?;
     record.engine_asked |= u32::from(request.engine_asked);
     swap(session, request, maps, &record, &wanted)?;
     Ok(if had.is_none() { Outcome::Added } else { Outcome::Changed })
