@@ -60,6 +60,8 @@ pub struct Rule {
     pub seed: u64,
     /// `CLOCK_MONOTONIC` time from which the rule no longer applies. Zero: never.
     pub expires_ns: u64,
+    /// Index that [`RuleState::sequence`] had when the rule came: its packets are numbered from there.
+    pub first_index: u64,
     /// [`crate::loss::Model::Pattern`]: packet *n* is lost where bit *n* modulo [`Rule::loss_pattern_len`] is set.
     pub loss_pattern: u64,
     /// Length of the pattern, 1 to 64.
@@ -322,7 +324,7 @@ impl Default for RelayReport {
 }
 
 const _: () = {
-    assert!(size_of::<Rule>() == 160 && align_of::<Rule>() == 8);
+    assert!(size_of::<Rule>() == 168 && align_of::<Rule>() == 8);
     assert!(size_of::<RuleState>() == 24);
     assert!(size_of::<Counters>() == 120);
     assert!(size_of::<Link>() == 56 + size_of::<Counters>() && align_of::<Link>() == 8);

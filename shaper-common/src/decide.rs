@@ -144,27 +144,28 @@ pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns
 fn next<S: Shared>(rule: &Rule, sequence: &S, packets: u32) -> (u64, Events) {
     let claim = || sequence.fetch_add(memory::advance(packets));
     if !events::are_possible(rule) {
-        let index = memory::index(claim());
+        let index = memory::index_since(claim(), rule.first_index);
         return (index, Events::none(index));
     }
     let has_memory = memory::is_needed(rule);
     let mut seen = if has_memory { sequence.read() } else { claim() };
     let mut events = Events::none(0);
     for _ in 0..INDEX_ATTEMPTS {
-        let index = memory::index(seen);
+        let index = memory::index_since(seen, rule.first_index);
         let left;
         (events, left) = events::draw_all(rule, index, packets, memory::unpack(seen));
         if !has_memory {
             return (index, events);
         }
-        let found = sequence.compare_exchange(seen, memory::pack(index + packets as u64, left));
+        let next = memory::pack(memory::index(seen) + packets as u64, left);
+        let found = sequence.compare_exchange(seen, next);
         if found == seen {
             return (index, events);
         }
         seen = found;
     }
     // What was drawn last was for the index of another packet: in such a storm one more packet with the same fate does not matter.
-    (memory::index(claim()), events)
+    (memory::index_since(claim(), rule.first_index), events)
 }
 
 /// The copy goes the same way, with a delay and damage of its own.
@@ -252,7 +253,11 @@ mod tests {
     }
 
     fn fates(rule: &Rule, frames: &[(u64, u32)]) -> Vec<(u64, Fate)> {
-        let [free_at_ns, sequence, last_at_ns] = [const { Cell::new(0) }; 3];
+        fates_from(memory::FIRST, rule, frames)
+    }
+
+    fn fates_from(word: u64, rule: &Rule, frames: &[(u64, u32)]) -> Vec<(u64, Fate)> {
+        let [free_at_ns, sequence, last_at_ns] = [0, word, 0].map(Cell::new);
         let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
         let mut now = 1_000;
         frames
@@ -367,6 +372,33 @@ mod tests {
     }
 
     const SECOND: u64 = 1_000_000_000;
+
+    proptest! {
+        #[test]
+        fn a_rule_begins_anew_wherever_the_sequence_is(
+            seed in any::<u64>(),
+            word in any::<u64>(),
+            model in 1u32..4,
+            frames in prop::collection::vec(Just((1_000u64, 64u32)), 1..50),
+        ) {
+            let half = 1 << 31;
+            let rule = Rule {
+                latency_ns: 10_000_000,
+                jitter_ns: 10_000_000,
+                seed,
+                loss_model: model,
+                loss: [half / 2; 5],
+                duplicate: half,
+                duplicate_correlation: half,
+                reorder: half,
+                reorder_gap: 3,
+                jitter_correlation: half,
+                ..Rule::default()
+            };
+            let later = Rule { first_index: memory::index(word), ..rule };
+            prop_assert_eq!(fates_from(word, &later, &frames), fates(&rule, &frames));
+        }
+    }
 
     #[test]
     fn a_lost_packet_has_no_copy_and_takes_no_time_on_the_bottleneck() {

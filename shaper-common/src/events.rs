@@ -37,15 +37,21 @@ impl Events {
     }
 }
 
-/// Draws for packet `index`, which is `packets` packets on the wire, after others that left `memory`; returns what the next one finds.
+/// Draws for packet `index` of the rule, which is `packets` packets on the wire, after others that left `memory`; returns what the next one finds.
 ///
 /// A frame of several packets has the fate of its first.
 #[inline(always)]
 #[must_use]
 pub fn draw_all(rule: &Rule, index: u64, packets: u32, memory: Memory) -> (Events, Memory) {
     let bits = |purpose| draw(rule.seed, rule.id, index, purpose);
-    // Before the first packet there was none to be like.
+    // Before the rule's first packet there was none to be like.
     let has_before = is_less(0, index);
+    let memory = Memory {
+        loss_state: memory.loss_state * has_before,
+        since_reordered: memory.since_reordered * has_before,
+        jitter_age: memory.jitter_age * has_before,
+        ..memory
+    };
     let chance = |probability, correlation, before: u64, purpose, repeat| {
         let fresh = happens(probability, bits(purpose));
         select(happens(correlation, bits(repeat)) & has_before, before, fresh)

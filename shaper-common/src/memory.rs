@@ -77,6 +77,13 @@ pub fn index(word: u64) -> u64 {
     word >> INDEX_AT
 }
 
+/// The index in a word, counted from `first`.
+#[inline(always)]
+#[must_use]
+pub fn index_since(word: u64, first: u64) -> u64 {
+    index(word).wrapping_sub(first) & INDEX_MASK
+}
+
 /// The memory in a word.
 #[inline(always)]
 #[must_use]
@@ -129,6 +136,7 @@ mod tests {
             let word = pack(at, memory);
             prop_assert_eq!((index(word), unpack(word)), (at, memory));
             prop_assert_eq!(unpack(word.wrapping_add(advance(44))), memory);
+            prop_assert_eq!(index_since(word.wrapping_add(advance(44)), at), 44);
         }
     }
 

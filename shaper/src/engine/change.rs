@@ -1,6 +1,7 @@
 //! A shape for a direction of a link that has one: no packet is lost, none passes unshaped.
 
 use shaper_common::abi::{Direction, Engine, Link as Record, Rule, undo};
+use shaper_common::memory;
 
 use crate::attachment::{Attachment, ROOT, Survey};
 use crate::bpf::Maps;
@@ -42,7 +43,9 @@ pub(super) fn change(
     let had = maps.rule()?;
     let seed = request.shape.seed().or(had.map(|rule| rule.seed));
     let seed = seed.unwrap_or_else(add::draw_seed);
+    let first_index = had.map_or(0, |rule| rule.first_index);
     let wanted = rule::of_shape(&request.shape, request.direction, seed, request.expires_ns);
+    let wanted = Rule { first_index, ..wanted };
     let mut record = *record;
 
     let restarted = request.engine == Engine::Relay && !relay::is_alive(found);
@@ -62,7 +65,9 @@ pub(super) fn change(
     record.burst_bytes = rule::burst_bytes(&request.shape);
     record.before = maps.counters()?;
     record.engine_asked |= u32::from(request.engine_asked);
-    swap(session, request, maps, &record, &wanted)?;
+    // Packet 0 of the new shape is the next one, so that a seed means the same with every shape.
+    let first_index = maps.state()?.map_or(0, |state| memory::index(state.sequence));
+    swap(session, request, maps, &record, &Rule { first_index, ..wanted })?;
     Ok(if had.is_none() { Outcome::Added } else { Outcome::Changed })
 }
 

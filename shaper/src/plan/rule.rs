@@ -25,6 +25,7 @@ pub fn of_shape(shape: &Shape, direction: Direction, seed: u64, expires_ns: u64)
         ecn_ns: shape.ecn().map_or(0, Delay::as_ns),
         seed,
         expires_ns,
+        first_index: 0,
         duplicate,
         duplicate_correlation,
         corrupt,
