@@ -94,3 +94,52 @@ fn read_all(ring: &mut IoUring, tap: &OwnedFd, room: &mut [u8], reads: &mut Vec<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
+
+    use super::*;
+
+    const SLOW: u64 = SLOW_CALL_NS;
+    const FAST: u64 = SLOW_CALL_NS - 1;
+
+    /// What one call reads of `frames` that wait, on a machine where a system call takes `call_ns`, and what is in the room then.
+    fn reads(call_ns: u64, frames: &[&[u8]]) -> (Vec<Read>, Vec<u8>) {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        // As a TAP, a socket of this type keeps each message apart.
+        let (sender, tap) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags).unwrap();
+        for frame in frames {
+            send(sender.as_raw_fd(), frame, MsgFlags::empty()).unwrap();
+        }
+        let mut intake = Intake::new(tap, call_ns);
+        if call_ns == SLOW && intake.ring.is_none() {
+            println!("SKIP: no io_uring here");
+        }
+        let mut room = vec![0; 4 * READ_LEN_MAX];
+        (intake.read(&mut room).to_vec(), room)
+    }
+
+    #[test]
+    fn a_fast_machine_reads_one_frame_to_a_call() {
+        let (reads, room) = reads(FAST, &[b"one", b"two"]);
+        assert_eq!(reads, [Read::Frame(3)]);
+        assert_eq!(&room[..3], b"one");
+    }
+
+    #[test]
+    fn a_slow_machine_reads_all_that_waits_each_to_its_slot() {
+        let (reads, room) = reads(SLOW, &[b"one", b"three"]);
+        if reads.len() == 1 {
+            return;
+        }
+        assert_eq!(reads, [Read::Frame(3), Read::Frame(5), Read::Empty, Read::Empty]);
+        assert_eq!((&room[..3], &room[READ_LEN_MAX..][..5]), (&b"one"[..], &b"three"[..]));
+    }
+
+    #[test]
+    fn nothing_that_waits_is_no_wait() {
+        assert!(reads(SLOW, &[]).0.iter().all(|read| *read == Read::Empty));
+        assert_eq!(reads(FAST, &[]).0, [Read::Empty]);
+    }
+}
