@@ -12,6 +12,7 @@ pub mod stats;
 mod sys;
 pub mod tcp;
 pub mod udp;
+pub mod wire;
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,12 @@
 //! What a list of readings says: quantiles, mean, deviation. Pure; floats, because nothing here decides about a packet.
 
+pub mod binomial;
+pub mod bursts;
+pub mod chain;
+pub mod chi_square;
+pub mod correlation;
+pub mod kolmogorov;
+
 /// Location and spread of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {

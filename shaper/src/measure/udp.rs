@@ -1,36 +1,33 @@
-//! Packet trains over UDP: one-way delay, loss, order and rate, packet by packet.
+//! Packet trains over UDP: one-way delay, loss, copies, damage, order and rate, packet by packet.
 
+mod packet;
+mod receive;
 mod report;
+mod send;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, setsockopt, socket,
     sockopt,
 };
-use nix::sys::time::{TimeSpec, TimeValLike};
 
 pub use report::{Arrival, Report};
 
 use super::Error;
-use super::clock::{nanos, now_ns, prompt_wakeups, sleep_until};
-use super::sys::{self, BATCH, Inbox, set_buffer};
+use super::clock::{nanos, now_ns};
+use super::sys::{self, set_buffer};
 
 const SOCKET: &str = "UDP";
-/// What precedes the padding of each packet: the train's number and the packet's, 32 bits each.
-const HEADER_LEN: usize = 8;
 /// The largest UDP payload of an IPv4 packet.
 const PAYLOAD_MAX: usize = 65_507;
 /// Room for the packets that a shaped link holds (sender) or that wait for the receiving thread: 10 Gbit/s for 25 ms.
 const SOCKET_BUFFER: usize = 32 << 20;
-/// How often a receiver without packets looks whether the sender is through.
-const IDLE_CHECK_NS: i64 = 2_000_000;
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +38,27 @@ pub struct Train {
     pub payload: usize,
     /// Time from one packet to the next; zero sends as fast as the sender can, in batches.
     pub interval: Duration,
+    /// Most packets on their way at once: the sender waits until the receiver has seen one so close to the next. `None`: any
+    /// number. Without it, a train as fast as the sender can is more than the kernel's queues between the two have room for.
+    pub window: Option<usize>,
     /// How long to wait for packets on their way after the last was sent.
     pub drain: Duration,
+    /// How long to wait for copies of packets after all have arrived; `drain` bounds it.
+    pub linger: Duration,
+}
+
+/// A thousand small packets, one every millisecond.
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            count: 1000,
+            payload: 64,
+            interval: Duration::from_millis(1),
+            window: None,
+            drain: Duration::from_secs(1),
+            linger: Duration::ZERO,
+        }
+    }
 }
 
 impl Train {
@@ -57,7 +73,7 @@ impl Train {
             count: usize::try_from(nanos(duration) / interval_ns.max(1)).unwrap_or(usize::MAX).max(1),
             payload,
             interval: Duration::from_nanos(interval_ns),
-            drain: Duration::from_secs(1),
+            ..Self::default()
         }
     }
 }
@@ -112,118 +128,48 @@ impl Receiver {
     }
 }
 
+/// What the two ends tell each other while a train runs.
+#[derive(Debug)]
+struct Line {
+    /// When the receiver gives up waiting.
+    last_call_ns: AtomicU64,
+    /// One more than the highest sequence number that has arrived.
+    reached: AtomicUsize,
+}
+
 /// Sends `train` and returns what became of each packet; returns as soon as all have arrived, or after `train.drain`.
 ///
 /// # Errors
 /// [`Error::OutOfRange`] for a payload that holds no header; [`Error::Send`] and [`Error::Receive`] when a socket fails.
 pub fn run(sender: &Sender, receiver: &Receiver, train: &Train) -> Result<Report, Error> {
     static TRAINS: AtomicU32 = AtomicU32::new(0);
-    if !(HEADER_LEN..=PAYLOAD_MAX).contains(&train.payload) {
+    if !(packet::HEADER_LEN..=PAYLOAD_MAX).contains(&train.payload) {
         return Err(Error::OutOfRange {
             what: "payload",
-            min: HEADER_LEN,
+            min: packet::HEADER_LEN,
             max: PAYLOAD_MAX,
             asked: train.payload,
         });
     }
     let number = TRAINS.fetch_add(1, Ordering::Relaxed);
     let drops_before = receiver_drops(receiver)?;
-    let last_call_ns = AtomicU64::new(u64::MAX);
-    let (sent, arrivals) = thread::scope(|scope| {
-        let receiving = scope.spawn(|| receive(receiver, number, train.count, &last_call_ns));
-        let sent = send(sender, number, train);
+    let line = Line { last_call_ns: AtomicU64::new(u64::MAX), reached: AtomicUsize::new(0) };
+    let (sent, received) = thread::scope(|scope| {
+        let receiving = scope.spawn(|| receive::train(receiver, number, train, &line));
+        let sent = send::train(sender, number, train, &line);
         // A failed sender leaves nothing to wait for.
         let drain_ns = if sent.is_ok() { nanos(train.drain) } else { 0 };
-        last_call_ns.store(now_ns().saturating_add(drain_ns), Ordering::Release);
+        line.last_call_ns.store(now_ns().saturating_add(drain_ns), Ordering::Release);
         (sent, receiving.join().expect("the receiving thread does not panic"))
     });
-    let (departures_ns, refused) = sent?;
-    let receiver_drops = receiver_drops(receiver)?.wrapping_sub(drops_before);
-    Ok(Report { departures_ns, refused, arrivals: arrivals?, receiver_drops })
-}
-
-fn send(sender: &Sender, train_number: u32, train: &Train) -> Result<(Vec<u64>, usize), Error> {
-    prompt_wakeups();
-    let interval_ns = nanos(train.interval);
-    let mut packets = vec![vec![0_u8; train.payload]; BATCH];
-    let mut departures_ns = Vec::with_capacity(train.count);
-    let mut refused = 0;
-    let start_ns = now_ns();
-    while departures_ns.len() < train.count {
-        let next = departures_ns.len();
-        let mut due = (train.count - next).min(BATCH);
-        if interval_ns > 0 {
-            sleep_until(start_ns + next as u64 * interval_ns);
-            let by_now = (now_ns() - start_ns) / interval_ns + 1;
-            due = due.min((by_now as usize).saturating_sub(next).max(1));
-        }
-        for (offset, packet) in packets[..due].iter_mut().enumerate() {
-            packet[..4].copy_from_slice(&train_number.to_be_bytes());
-            packet[4..8].copy_from_slice(&((next + offset) as u32).to_be_bytes());
-        }
-        let departed_ns = now_ns();
-        let gone = match sys::send_batch(sender.socket.as_fd(), &packets[..due]) {
-            Ok(gone) => gone,
-            Err(Errno::ENOBUFS) => {
-                refused += 1;
-                1
-            }
-            Err(Errno::EINTR) => 0,
-            Err(source) => {
-                return Err(Error::Send { socket: SOCKET, source });
-            }
-        };
-        departures_ns.resize(next + gone, departed_ns);
-    }
-    Ok((departures_ns, refused))
-}
-
-fn receive(
-    receiver: &Receiver,
-    train_number: u32,
-    count: usize,
-    last_call_ns: &AtomicU64,
-) -> Result<Vec<Arrival>, Error> {
-    prompt_wakeups();
-    let mut inbox = Inbox::new(HEADER_LEN);
-    let mut arrivals: Vec<Arrival> = Vec::with_capacity(count);
-    let mut seen = vec![false; count];
-    let mut missing = count;
-    while missing > 0 && now_ns() < last_call_ns.load(Ordering::Acquire) {
-        let mut fds = [PollFd::new(receiver.socket.as_fd(), PollFlags::POLLIN)];
-        match ppoll(&mut fds, Some(TimeSpec::nanoseconds(IDLE_CHECK_NS)), None) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(source) => {
-                return Err(Error::Receive { socket: SOCKET, source });
-            }
-        }
-        match inbox.receive(receiver.socket.as_fd()) {
-            Ok(()) => {}
-            Err(Errno::EAGAIN | Errno::EINTR) => continue,
-            Err(source) => {
-                return Err(Error::Receive { socket: SOCKET, source });
-            }
-        }
-        for (packet, at_ns) in inbox.packets() {
-            let Some(sequence) = read_header(packet, train_number) else {
-                continue;
-            };
-            let Some(seen) = seen.get_mut(sequence as usize) else {
-                continue;
-            };
-            missing -= usize::from(!*seen);
-            *seen = true;
-            arrivals.push(Arrival { sequence, at_ns });
-        }
-    }
-    Ok(arrivals)
-}
-
-/// Returns the sequence number of a packet of this train; `None` for stragglers of an earlier one.
-fn read_header(packet: &[u8], train_number: u32) -> Option<u32> {
-    let (number, sequence) = packet.split_first_chunk::<4>()?;
-    let sequence = sequence.first_chunk::<4>()?;
-    (u32::from_be_bytes(*number) == train_number).then(|| u32::from_be_bytes(*sequence))
+    let (sent, received) = (sent?, received?);
+    Ok(Report {
+        departures_ns: sent.departures_ns,
+        refused: sent.refused,
+        arrivals: received.arrivals,
+        damaged: received.damaged,
+        receiver_drops: receiver_drops(receiver)?.wrapping_sub(drops_before),
+    })
 }
 
 fn receiver_drops(receiver: &Receiver) -> Result<u32, Error> {
@@ -259,10 +205,12 @@ mod tests {
     fn a_train_over_loopback_arrives_whole_and_in_order() {
         let receiver = Receiver::open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let sender = Sender::open(receiver.address().unwrap()).unwrap();
-        for interval in [Duration::ZERO, Duration::from_micros(20)] {
-            let train = Train { count: 500, payload: 18, interval, drain: Duration::from_secs(1) };
+        for (interval_us, window) in [(0, None), (20, None), (0, Some(32))] {
+            let interval = Duration::from_micros(interval_us);
+            let train = Train { count: 500, payload: 18, interval, window, ..Train::default() };
             let report = run(&sender, &receiver, &train).unwrap();
-            assert_eq!((report.sent(), report.lost(), report.reordered()), (500, 0, 0), "{interval:?}");
+            let fates = (report.sent(), report.lost(), report.reordered(), report.damaged);
+            assert_eq!(fates, (500, 0, 0, 0), "{interval:?} {window:?}");
         }
     }
 }

@@ -7,7 +7,9 @@
 pub mod bpf;
 pub mod case;
 pub mod contained;
+pub mod dice;
 pub mod engine;
+pub mod fates;
 pub mod foreign;
 pub mod kernel;
 pub mod named;
@@ -19,6 +21,7 @@ mod report;
 pub mod runner;
 pub mod shaper;
 pub mod snapshot;
+pub mod snmp;
 pub mod tolerance;
 pub mod undisturbed;
 pub mod wait;

@@ -2,8 +2,12 @@
 
 #[path = "netns/bandwidth.rs"]
 mod bandwidth;
+#[path = "netns/corrupt.rs"]
+mod corrupt;
 #[path = "netns/death.rs"]
 mod death;
+#[path = "netns/duplicate.rs"]
+mod duplicate;
 #[path = "netns/expiry.rs"]
 mod expiry;
 #[path = "netns/idempotence.rs"]
@@ -16,8 +20,14 @@ mod isolation;
 mod jitter;
 #[path = "netns/leftovers.rs"]
 mod leftovers;
+#[path = "netns/loss.rs"]
+mod loss;
+#[path = "netns/parity.rs"]
+mod parity;
 #[path = "netns/refusals.rs"]
 mod refusals;
+#[path = "netns/reorder.rs"]
+mod reorder;
 #[path = "netns/restore.rs"]
 mod restore;
 #[path = "netns/rtt.rs"]
@@ -39,6 +49,11 @@ fn main() -> ExitCode {
             rtt::cases(),
             jitter::cases(),
             bandwidth::cases(),
+            loss::cases(),
+            duplicate::cases(),
+            corrupt::cases(),
+            reorder::cases(),
+            parity::cases(),
             throughput::cases(),
             idempotence::cases(),
             restore::cases(),

@@ -20,6 +20,8 @@ pub struct Report {
     pub refused: usize,
     /// Every arrival, in order of arrival, duplicates included.
     pub arrivals: Vec<Arrival>,
+    /// Packets that arrived other than they were sent; they count as lost as well.
+    pub damaged: usize,
     /// Packets that crossed the link but found the receiving socket full: the instrument's fault, not the link's.
     pub receiver_drops: u32,
 }
@@ -39,6 +41,15 @@ impl Report {
     pub fn missing(&self) -> Vec<usize> {
         let first = self.first_arrivals();
         (0..first.len()).filter(|&sequence| first[sequence].is_none()).collect()
+    }
+
+    /// How often each packet arrived, by sequence number.
+    pub fn copies(&self) -> Vec<u32> {
+        let mut copies = vec![0; self.departures_ns.len()];
+        for arrival in &self.arrivals {
+            copies[arrival.sequence as usize] += 1;
+        }
+        copies
     }
 
     /// Number of arrivals of packets that had arrived before.
@@ -61,11 +72,13 @@ impl Report {
 
     /// The one-way delay in nanoseconds of each packet that arrived, by sequence number.
     pub fn delays_ns(&self) -> Vec<u64> {
-        self.first_arrivals()
-            .iter()
-            .zip(&self.departures_ns)
-            .filter_map(|(arrived, departed)| arrived.map(|at_ns| at_ns.saturating_sub(*departed)))
-            .collect()
+        self.delays_by_sequence().into_iter().flatten().collect()
+    }
+
+    /// The one-way delay in nanoseconds of each packet, by sequence number; `None` for those that never arrived.
+    pub fn delays_by_sequence(&self) -> Vec<Option<u64>> {
+        let arrived = self.first_arrivals().into_iter().zip(&self.departures_ns);
+        arrived.map(|(arrived, departed)| arrived.map(|at_ns| at_ns.saturating_sub(*departed))).collect()
     }
 
     /// Location and spread of [`Report::delays_ns`]; `None` when nothing arrived.
@@ -116,6 +129,7 @@ mod tests {
         assert_eq!(report.missing(), [3]);
         assert_eq!(report.reordered(), 2, "1 behind 2, and the second 2 behind itself");
         assert_eq!(report.delays_ns(), [100, 120, 100, 110]);
+        assert_eq!(report.copies(), [1, 1, 2, 0, 1]);
         assert_eq!(report.arrival_rate(), Some(4.0 / 50e-9));
     }
 

@@ -166,6 +166,7 @@ impl Bench<'_> {
                     payload: FLOOD_PAYLOAD,
                     interval: Duration::ZERO,
                     drain: Duration::from_millis(300),
+                    ..Default::default()
                 };
                 udp::run(&sender, &receiver, &train).map_err(|error| error.to_string())
             };

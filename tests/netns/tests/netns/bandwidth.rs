@@ -122,12 +122,8 @@ fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
 fn idle(context: &Context) {
     let world = World::new();
     world.baseline_ns();
-    let train = udp::Train {
-        count: 200,
-        payload: PAYLOAD,
-        interval: Duration::from_millis(5),
-        drain: Duration::from_secs(1),
-    };
+    let train =
+        udp::Train { count: 200, payload: PAYLOAD, interval: Duration::from_millis(5), ..Default::default() };
     let unshaped = world.train(&train).delay().expect("packets arrived");
     world.apply(context.engine(), &["--bandwidth", "4mbit"]);
     let packet_ns = tolerance::serialisation_ns(FRAME, RATE);

@@ -54,12 +54,7 @@ fn under_traffic(context: &Context) {
     world.baseline_ns();
     world.apply(context.engine(), &["--latency", "20ms"]);
     let (sender, receiver) = world.udp();
-    let train = udp::Train {
-        count: 4000,
-        payload: 64,
-        interval: Duration::from_millis(1),
-        drain: Duration::from_secs(1),
-    };
+    let train = udp::Train { count: 4000, interval: Duration::from_millis(1), ..Default::default() };
     progress::note("replacing the shape under a packet train");
     let (report, replaced) = std::thread::scope(|scope| {
         let traffic = scope.spawn(|| udp::run(&sender, &receiver, &train));
@@ -98,9 +93,12 @@ fn other_engine(context: &Context) {
         if shaper_netns_tests::engine::available(other).is_err() {
             continue;
         }
-        world.apply(other, &["--latency", "30ms", "--direction", "both"]);
+        // Both act on single packets: the first gives back what it did to the link, and the second does it again.
+        let single = ["--loss", "0.0001%", "--direction", "both"];
+        world.apply(other, &[&["--latency", "30ms"], &single[..]].concat());
         let mut objects = world.bpf_objects();
-        world.apply(context.engine(), &["--latency", "10ms", "--direction", "both"]);
+        world.apply(context.engine(), &[&["--latency", "10ms"], &single[..]].concat());
+        assert_eq!(world.inst.link("eth0").gso_max_segs, Some(1));
         world.expect_rtt(baseline_ns + 20e6);
         objects.extend(world.bpf_objects());
         world.clear();

@@ -5,6 +5,8 @@ use std::time::Duration;
 use shaper::measure::{ping, tcp, udp};
 use shaper::netlink::Message;
 use shaper_netns_tests::case::{Case, Context, Load};
+use shaper_netns_tests::engine::Engine;
+use shaper_netns_tests::fates::{self, Way};
 use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
 use shaper_netns_tests::world::World;
 
@@ -13,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("instruments_ping_an_unshaped_veth_in_microseconds", Load::Alone, ping_is_quick),
         Case::once("instruments_ping_pipelines_requests", Load::Light, ping_pipelines),
         Case::once("instruments_a_train_crosses_an_unshaped_veth_whole", Load::Timing, train_is_whole),
+        Case::once("instruments_a_counted_train_loses_nothing_by_itself", Load::Alone, counted_is_whole),
         Case::once("instruments_tcp_moves_gigabits_without_repeats", Load::Alone, tcp_is_fast),
         Case::once("instruments_tcp_reads_the_rate_that_tbf_lets_through", Load::Alone, tcp_reads_tbf),
         Case::once("instruments_a_train_reads_the_rate_and_the_queue_of_tbf", Load::Timing, train_reads_tbf),
@@ -52,18 +55,25 @@ fn ping_pipelines(_: &Context) {
 fn train_is_whole(_: &Context) {
     let world = World::new();
     world.baseline_ns();
-    let train = udp::Train {
-        count: 1000,
-        payload: 100,
-        interval: Duration::from_millis(1),
-        drain: Duration::from_secs(1),
-    };
+    let train =
+        udp::Train { count: 1000, payload: 100, interval: Duration::from_millis(1), ..Default::default() };
     let report = world.train(&train);
     assert_eq!((report.sent(), report.lost(), report.reordered(), report.duplicates()), (1000, 0, 0, 0));
     let rate = report.arrival_rate().expect("packets arrived");
     // 999 intervals of exactly 1 ms between the scheduled departures; both ends may be noticed late.
     let share = tolerance::WORST_WAKEUP.as_secs_f64() / 0.999;
     assert!((rate / 1000.0 - 1.0).abs() <= share, "{rate} packets/s, 1000 sent");
+}
+
+/// As fast as the receiver takes them, both ways and over IPv6: what a counted train lacks later is the shape's doing.
+fn counted_is_whole(_: &Context) {
+    let world = World::new();
+    for way in [Way::Out, Way::OutIpv6, Way::In] {
+        let report = fates::send(&world, way, &fates::train(Engine::Edt));
+        let rate = report.arrival_rate().expect("packets arrived");
+        println!("{way:?}: {} packets, {:.0} in a millisecond", report.sent(), rate / 1e3);
+        assert_eq!((report.missing(), report.duplicates(), report.reordered()), (vec![], 0, 0), "{way:?}");
+    }
 }
 
 fn tcp_is_fast(_: &Context) {

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use shaper::measure::stats::{correlation, kolmogorov};
 use shaper::measure::{stats, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
+use shaper_netns_tests::fates::{self, Way};
 use shaper_netns_tests::world::World;
-use shaper_netns_tests::{kernel, tolerance, undisturbed};
+use shaper_netns_tests::{dice, kernel, tolerance, undisturbed};
 
 const LATENCY_NS: f64 = 40e6;
 const JITTER_NS: f64 = 8e6;
@@ -31,6 +33,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("jitter_repeats_with_the_same_seed", Load::Timing, repeats)
             // netem takes a seed from Linux 6.6 on.
             .except(Engine::Netem),
+        // netem's correlation squeezes the distribution.
+        Case::each_engine("jitter_correlated_keeps_its_distribution", Load::Alone, correlated)
+            .except(Engine::Netem),
     ]
 }
 
@@ -42,7 +47,7 @@ fn train(engine: Engine) -> udp::Train {
         (true, Engine::Edt | Engine::Netem) => (2000, Duration::from_millis(1)),
         (true, Engine::Relay) => (2000, Duration::from_millis(2)),
     };
-    udp::Train { count, payload: 64, interval, drain: Duration::from_secs(1) }
+    udp::Train { count, interval, ..Default::default() }
 }
 
 /// The latency is five deviations: what is cut off at zero delay changes neither mean nor deviation noticeably.
@@ -128,4 +133,32 @@ fn repeats(context: &Context) {
 /// The median difference of two runs, packet by packet.
 fn difference(one: &[u64], two: &[u64]) -> f64 {
     stats::Summary::of(one.iter().zip(two).map(|(a, b)| a.abs_diff(*b))).expect("packets arrived").p50
+}
+
+/// With 80 % a packet's delay is that of the one before: neighbours correlate so much, and all of them together are spread as ever.
+fn correlated(context: &Context) {
+    const RHO: f64 = 0.8;
+    let delays = |args: &[&str]| {
+        let world = World::new();
+        world.baseline_ns();
+        let shape = ["--latency", "40ms", "--jitter", "8ms", "--distribution", "normal", "--seed", "5"];
+        world.apply(context.engine(), &[&shape, args].concat());
+        let report = fates::send(&world, Way::Out, &fates::timed(context.engine()));
+        assert_eq!(report.missing(), [0_usize; 0], "every packet arrives");
+        report.delays_ns()
+    };
+    undisturbed::reading(|| {
+        let (fresh, repeating) = (delays(&[]), delays(&["--jitter-correlation", "80%"]));
+        for (what, delays, rho) in [("fresh", &fresh, 0.0), ("repeating", &repeating, RHO)] {
+            let readings: Vec<f64> = delays.iter().map(|&ns| ns as f64).collect();
+            let seen = correlation::lag1(&readings).expect("delays differ");
+            let kurtosis = stats::kurtosis(delays).expect("delays differ");
+            let interval = tolerance::correlation(rho, kurtosis, delays.len());
+            dice::within(&format!("{}, {what} delays: correlation", context.engine()), seen, interval)?;
+        }
+        let distance = kolmogorov::distance(&fresh, &repeating).expect("packets arrived");
+        let independent = correlation::independent(RHO, repeating.len());
+        let critical = kolmogorov::critical_999(fresh.len() as f64, independent);
+        dice::below(&format!("{}, distance of the two", context.engine()), distance, critical)
+    });
 }

@@ -24,11 +24,13 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Shapes of every kind: a plain delay, per-packet ones that shorten GSO frames, and a bottleneck.
-const SHAPES: [&[&str]; 3] = [
+/// Shapes of every kind: a plain delay, per-packet ones that shorten GSO frames, a bottleneck, and faults, for which `edt` has a second
+/// filter.
+const SHAPES: [&[&str]; 4] = [
     &["--latency", "20ms"],
     &["--latency", "20ms", "--jitter", "2ms", "--distribution", "pareto"],
     &["--latency", "1ms", "--bandwidth", "1mbit"],
+    &["--loss", "1%", "--duplicate", "1%", "--corrupt", "1%"],
 ];
 
 fn restores(context: &Context, prepare: fn(&World)) {
