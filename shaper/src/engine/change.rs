@@ -66,7 +66,11 @@ pub(super) fn change(
     record.before = maps.counters()?;
     record.engine_asked |= u32::from(request.engine_asked);
     // Packet 0 of the new shape is the next one, so that a seed means the same with every shape.
-    let first_index = maps.state()?.map_or(0, |state| memory::index(state.sequence));
+    let first_index = match request.engine {
+        // Netem numbers no packets, and its program has no such map.
+        Engine::Netem => 0,
+        Engine::Edt | Engine::Relay => maps.state()?.map_or(0, |state| memory::index(state.sequence)),
+    };
     swap(session, request, maps, &record, &Rule { first_index, ..wanted })?;
     Ok(if had.is_none() { Outcome::Added } else { Outcome::Changed })
 }

@@ -49,6 +49,8 @@ fn options(shape: &Shape) -> fq::Options {
         limit_packets: Some(packets),
         flow_limit_packets: Some(packets),
         timer_slack_ns: Some(TIMER_SLACK_NS),
+        // What passes without a departure time still belongs to its socket, whose packets fq would spread out; no link does that.
+        pacing: Some(false),
         horizon_us: Some(u32::try_from(horizon_us).unwrap_or(u32::MAX)),
         ..fq::Options::default()
     }
