@@ -18,6 +18,10 @@ pub mod map {
     pub const COUNTERS: &str = "SHAPER_COUNTERS";
     /// Memory-mappable array of one [`super::RelayReport`].
     pub const RELAY: &str = "SHAPER_RELAY";
+    /// Memory-mappable array of one [`crate::trace::Lease`].
+    pub const LEASE: &str = "SHAPER_LEASE";
+    /// Ring buffer of [`crate::trace::Event`].
+    pub const TRACE: &str = "SHAPER_TRACE";
 }
 
 /// Names of the programs in the object, each the entry point of one hook.

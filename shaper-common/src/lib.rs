@@ -7,7 +7,8 @@
 //! 2. [`bottleneck`]: the rate, with a drop-tail queue in front of it, for what the packet takes there ([`framing`]);
 //! 3. [`jitter`]: the propagation delay and its spread, which a reordered packet goes without.
 //!
-//! [`decide`] puts them together; [`random`] is where every draw comes from, [`memory`] what it remembers.
+//! [`decide`] puts them together; [`random`] is where every draw comes from, [`memory`] what it remembers. [`trace`] is how
+//! it is told.
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
@@ -21,3 +22,4 @@ pub mod loss;
 pub mod memory;
 pub mod probability;
 pub mod random;
+pub mod trace;

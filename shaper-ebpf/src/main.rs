@@ -1,9 +1,9 @@
 //! The kernel programs of `shaper`: entry points, one for each hook.
 //!
 //! What happens to a packet is decided in `shaper_common`; here is only how a packet is looked at ([`packet`]), where
-//! state is kept ([`maps`]), what the engines have in common ([`shape`]) and who holds the packet until its departure
-//! ([`edt`], [`netem`], [`relay`], [`ifb`]). On any other target than BPF this is an empty program, so that plain cargo
-//! commands work without the eBPF toolchain.
+//! state is kept ([`maps`]), what the engines have in common ([`shape`]), how that is told ([`trace`]), and who holds the
+//! packet until its departure ([`edt`], [`netem`], [`relay`], [`ifb`]). On any other target than BPF this is an empty
+//! program, so that plain cargo commands work without the eBPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // The BPF target says that it has no compare-and-swap, because its first instruction set had none; cpu v3 has.
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features, reason = "see above"))]
@@ -22,6 +22,8 @@ mod packet;
 mod relay;
 #[cfg(target_arch = "bpf")]
 mod shape;
+#[cfg(target_arch = "bpf")]
+mod trace;
 
 #[cfg(target_arch = "bpf")]
 mod entry {

@@ -5,9 +5,10 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use shaper_common::abi::{ABI_VERSION, Counters, Link, RelayReport, Rule, RuleState};
 use shaper_common::decide::{Shared, State};
+use shaper_common::trace::{Event, Lease, RING_BYTES};
 
 #[map]
 static SHAPER_LINK: Array<Link> = Array::with_max_entries(1, 0);
@@ -19,6 +20,10 @@ static SHAPER_STATES: Array<RuleState> = Array::with_max_entries(1, 0);
 static SHAPER_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static SHAPER_RELAY: Array<RelayReport> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static SHAPER_LEASE: Array<Lease> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static SHAPER_TRACE: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
 /// The link this program is attached for. Every program that is attached to a link reads this, so that the map can be
 /// found through the program.
@@ -61,6 +66,28 @@ pub(crate) fn relay_beat_ns() -> Option<u64> {
     let report = SHAPER_RELAY.get_ptr(0)?;
     // SAFETY: aligned element of a live map; volatile, because the relay writes it through its mapping.
     Some(unsafe { (&raw const (*report).beat_ns).read_volatile() })
+}
+
+/// Until when somebody wants to be told of packets, `CLOCK_MONOTONIC`; zero: nobody does.
+#[inline(always)]
+pub(crate) fn told_until_ns() -> u64 {
+    let Some(lease) = SHAPER_LEASE.get_ptr(0) else {
+        return 0;
+    };
+    // SAFETY: aligned element of a live map; volatile, because the reader writes it through its mapping.
+    unsafe { (&raw const (*lease).until_ns).read_volatile() }
+}
+
+/// Tells of a packet, or counts it where there is no room.
+#[inline(always)]
+pub(crate) fn tell(event: &Event) {
+    if SHAPER_TRACE.output::<Event>(event, 0).is_ok() {
+        return;
+    }
+    if let Some(lease) = SHAPER_LEASE.get_ptr_mut(0) {
+        // SAFETY: array elements live as long as the program; the programs only add to this field.
+        unsafe { Atomic::from_ptr(&raw mut (*lease).missed) }.fetch_add(1);
+    }
 }
 
 /// A map value that several CPUs change at once.

@@ -2,8 +2,10 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
+use shaper_common::trace::fate;
 
-use crate::{maps, packet};
+use crate::trace::Outcome;
+use crate::{maps, packet, trace};
 
 /// Sets `skb->priority`, which htb takes as the class when its major is htb's own; minor 0 is htb's direct queue
 /// (net/sched/sch_htb.c, htb_classify).
@@ -18,19 +20,20 @@ pub(crate) fn egress(ctx: &TcContext) -> i32 {
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let direct = link.classid & 0xffff_0000;
-    let class = if !packet::is_shapeable(ctx) {
+    let (class, fates) = if !packet::is_shapeable(ctx) {
         counters.passed_not_ip += u64::from(frame.wire_packets);
-        direct
+        (direct, fate::PASSED_NOT_IP)
     } else if rule.expires_ns != 0 && now_ns >= rule.expires_ns {
         counters.passed_expired += u64::from(frame.wire_packets);
-        direct
+        (direct, fate::PASSED_EXPIRED)
     } else {
         counters.delayed_packets += u64::from(frame.wire_packets);
         counters.delayed_bytes += u64::from(frame.wire_bytes);
         counters.delayed_frames += 1;
-        link.classid
+        (link.classid, fate::GIVEN_TO_NETEM)
     };
     // SAFETY: the context pointer is valid for the program's whole run.
     unsafe { (*packet::skb(ctx)).priority = class };
+    trace::tell(ctx, frame, Outcome::of(now_ns, fates));
     packet::PASS
 }

@@ -3,11 +3,14 @@
 use aya_ebpf::bindings::TC_ACT_STOLEN;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
-use shaper_common::abi::{Counters, Link};
-use shaper_common::decide::{Copied, Departure, Fate, decide};
+use shaper_common::abi::{Counters, Link, Rule};
+use shaper_common::decide::{Copied, Departure, Fate, Frame, State, decide};
 use shaper_common::probability::is_less;
+use shaper_common::trace::fate;
 
-use crate::{maps, packet};
+use crate::maps::Atomic;
+use crate::trace::Outcome;
+use crate::{maps, packet, trace};
 
 /// Whoever keeps packets until their departure.
 pub(crate) trait Holder {
@@ -31,46 +34,75 @@ pub(crate) fn shape<H: Holder>(ctx: &TcContext) -> i32 {
         return packet::PASS;
     };
     let frame = packet::frame(ctx);
+    let mut outcome = Outcome::default();
+    let verdict = meet::<H>(ctx, link, &Place { rule, state }, counters, frame, &mut outcome);
+    trace::tell(ctx, frame, outcome);
+    verdict
+}
+
+/// Lets the packet meet its fate, counts it, and returns the verdict.
+#[inline(always)]
+fn meet<H: Holder>(
+    ctx: &TcContext,
+    link: &Link,
+    place: &Place,
+    counters: &mut Counters,
+    frame: Frame,
+    outcome: &mut Outcome,
+) -> i32 {
     let packets = u64::from(frame.wire_packets);
     counters.packets += packets;
     counters.bytes += u64::from(frame.wire_bytes);
     if !packet::is_shapeable(ctx) {
         counters.passed_not_ip += packets;
+        outcome.fates = fate::PASSED_NOT_IP;
         return packet::PASS;
     }
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
+    outcome.arrival_ns = now_ns;
     if !H::is_there(ctx, link, now_ns) {
         counters.passed_unheld += packets;
+        outcome.fates = fate::PASSED_UNHELD;
         return packet::PASS;
     }
-    let (departure, copy, reordered, marked) = match decide(rule, &state, frame, now_ns) {
+    let (departure, copy, reordered, marked) = match decide(place.rule, &place.state, frame, now_ns) {
         Fate::Expired => {
             counters.passed_expired += packets;
+            outcome.fates = fate::PASSED_EXPIRED;
             return packet::PASS;
         }
         // Not drops that the sender would be told of: no real path tells.
         Fate::Lost => {
             counters.lost += packets;
+            outcome.fates = fate::LOST;
             return TC_ACT_STOLEN as i32;
         }
         Fate::QueueFull => {
             counters.queue_drops += packets;
+            outcome.fates = fate::QUEUE_FULL;
             return TC_ACT_STOLEN as i32;
         }
         Fate::Depart { packet, copy, reordered, marked } => (packet, copy, reordered, marked),
     };
     if marked != 0 {
-        counters.marked += packet::mark_congestion(ctx) * packets;
+        let marked = packet::mark_congestion(ctx);
+        counters.marked += marked * packets;
+        outcome.fates |= trace::if_set(marked, fate::MARKED);
     }
     // The copy first: what takes the packet itself may be the verdict.
     match copy {
         Copied::No => {}
-        Copied::QueueFull => counters.queue_drops += packets,
+        Copied::QueueFull => {
+            counters.queue_drops += packets;
+            outcome.fates |= fate::COPY_QUEUE_FULL;
+        }
         Copied::Depart(departure) => {
             if H::take_copy(ctx, link, departure) {
                 counters.duplicated += packets;
                 count_corrupted(counters, departure, packets);
+                outcome.fates |= fate::DUPLICATED | trace::if_corrupted(departure, fate::COPY_CORRUPTED);
+                outcome.copy_delay_ns = departure.at_ns - now_ns;
             }
         }
     }
@@ -81,6 +113,7 @@ pub(crate) fn shape<H: Holder>(ctx: &TcContext) -> i32 {
         verdict
     } else {
         counters.passed_unheld += packets;
+        outcome.fates |= fate::PASSED_UNHELD;
         return packet::PASS;
     };
     count_corrupted(counters, departure, packets);
@@ -89,7 +122,17 @@ pub(crate) fn shape<H: Holder>(ctx: &TcContext) -> i32 {
     counters.delayed_bytes += u64::from(frame.wire_bytes);
     counters.delayed_frames += 1;
     counters.delay_ns_sum += departure.at_ns - now_ns;
+    outcome.fates |= fate::DELAYED
+        | trace::if_set(reordered, fate::REORDERED)
+        | trace::if_corrupted(departure, fate::CORRUPTED);
+    outcome.delay_ns = departure.at_ns - now_ns;
     verdict
+}
+
+/// Where the packet is.
+struct Place {
+    rule: &'static Rule,
+    state: State<'static, Atomic>,
 }
 
 #[inline(always)]

@@ -68,6 +68,8 @@ pub struct Attachment {
     pub link: Link,
     /// The direction.
     pub direction: Direction,
+    /// Id of its program.
+    pub program: u32,
     /// Its maps; an error when they cannot be read.
     pub maps: Result<Maps, bpf::object::Error>,
     /// What the maps say of the link; an error when another version wrote it.
@@ -153,7 +155,7 @@ impl Survey {
                 && (other.name == names[0] || direction == Direction::Ingress && other.name == names[1])
         };
         let holder = self.links.iter().find(belongs).cloned();
-        Attachment { link: link.clone(), direction, maps, record, holder }
+        Attachment { link: link.clone(), direction, program, maps, record, holder }
     }
 
     /// The attachment of one direction of a link.

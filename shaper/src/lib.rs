@@ -15,4 +15,5 @@ pub mod report;
 pub mod shape;
 pub mod target;
 pub mod tc;
+pub mod trace;
 pub mod units;

@@ -2,7 +2,10 @@
 
 pub mod maps;
 pub mod object;
+pub mod ring;
+pub mod shared;
 pub mod sys;
 
 pub use maps::Maps;
 pub use object::Object;
+pub use shared::SharedWords;

@@ -39,7 +39,7 @@ pub(super) fn netlink(error: netlink::Error) -> Failure {
     }
 }
 
-fn bpf(error: bpf::object::Error) -> Failure {
+pub(super) fn bpf(error: bpf::object::Error) -> Failure {
     match error.errno().map(Errno::from_raw) {
         Some(Errno::EPERM) => Failure::new(Code::Permission, error).hint(
             "loading classifiers takes CAP_BPF and CAP_NET_ADMIN in the initial user namespace: run as root",

@@ -11,6 +11,7 @@ mod doctor;
 mod failure;
 mod relay;
 mod show;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Clear(args) => clear::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Trace(args) => trace::run(args),
         Command::Relay(args) => relay::run(args),
     }
 }

@@ -32,6 +32,30 @@ pub fn print_json<T: Serialize>(body: &T) -> Result<(), Failure> {
     print(format_args!("{json}\n"))
 }
 
+/// `body`, a struct or a map, as [`print_json`] prints it, but on one line.
+///
+/// # Errors
+///
+/// When it cannot be told in JSON.
+pub fn json_line<T: Serialize>(body: &T) -> Result<String, Failure> {
+    let json = serde_json::to_string(&Versioned { version: JSON_VERSION, body })
+        .map_err(|e| Failure::new(Code::Failed, e).context("cannot print the result as JSON"))?;
+    Ok(json + "\n")
+}
+
+/// Prints `text`, a part of a result that has no end, and says whether anybody still reads.
+///
+/// # Errors
+///
+/// As [`print_json`].
+pub fn stream(text: &str) -> Result<bool, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        result => written(result).map(|()| true),
+    }
+}
+
 /// Prints `text` as it is; it brings its own line ends.
 ///
 /// # Errors

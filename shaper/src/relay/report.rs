@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno;
 use shaper_common::abi::{LATE_BUCKETS, RelayReport};
 
-use super::memory::SharedWords;
+use crate::bpf::SharedWords;
 
 const WORD_LEN: usize = size_of::<u64>();
 const WORDS: NonZeroUsize = NonZeroUsize::new(size_of::<RelayReport>() / WORD_LEN).unwrap();

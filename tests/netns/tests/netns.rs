@@ -36,6 +36,8 @@ mod rtt;
 mod selection;
 #[path = "netns/throughput.rs"]
 mod throughput;
+#[path = "netns/trace.rs"]
+mod trace;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             restore::cases(),
             death::cases(),
             expiry::cases(),
+            trace::cases(),
             isolation::cases(),
             selection::cases(),
             refusals::cases(),

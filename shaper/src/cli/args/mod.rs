@@ -4,6 +4,7 @@ mod commands;
 mod relay;
 mod shape;
 mod target;
+mod trace;
 mod value;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
 pub use relay::RelayArgs;
 pub use shape::ShapeArgs;
 pub use target::TargetArgs;
+pub use trace::TraceArgs;
 
 use super::exit;
 use crate::units::Delay;
@@ -84,6 +86,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Say what is shaped, by which engine, and how well
     Show(ShowArgs),
+    /// Print what becomes of each packet as it happens
+    Trace(TraceArgs),
     /// Take shapes away and put the links back as they were
     Clear(ClearArgs),
     /// Say what this kernel can do, and which engine would be used

@@ -81,6 +81,12 @@ pub(super) fn gap(text: &str) -> Result<u32, String> {
     })
 }
 
+/// Reads how many packets to tell of.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("{text:?} is not a count: write a whole number from 1, such as `100`"))
+}
+
 /// Reads how long a shape is to last.
 pub(super) fn time_limit(text: &str) -> Result<Delay, String> {
     let limit: Delay = text.parse().map_err(|e: crate::units::Error| e.to_string())?;

@@ -1,0 +1,154 @@
+//! Each packet's fate as it happens: the reading end of what the kernel programs tell (`shaper_common::trace`).
+
+mod fate;
+mod lease;
+mod packet;
+mod time;
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use shaper_common::abi::{self, Direction};
+use shaper_common::trace::{Event, RING_BYTES};
+
+pub use fate::Fate;
+pub use lease::{Held, LEASE_NS, Renewed};
+pub use packet::{Copied, Packet};
+pub use time::Wall;
+
+use crate::attachment::Attachment;
+use crate::bpf::ring::{Ring, Taken};
+use crate::bpf::sys;
+use crate::bpf::{self, Maps};
+use crate::measure::clock;
+use crate::shape::{self, Named as _};
+use lease::Lease;
+
+/// Why packets cannot be traced, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is one reader for each direction of a link.
+    #[error("{direction} of `{link}` is being traced by {held}")]
+    Held {
+        /// The link.
+        link: String,
+        /// The direction.
+        direction: &'static str,
+        /// Who traces it.
+        held: Held,
+    },
+    /// We were stopped for so long that another reader took our place.
+    #[error("another process traces {direction} of `{link}` since this one did not run for a while")]
+    Displaced {
+        /// The link.
+        link: String,
+        /// The direction.
+        direction: &'static str,
+    },
+    /// The maps cannot be had.
+    #[error(transparent)]
+    Bpf(#[from] bpf::object::Error),
+}
+
+/// The reader of one attachment's events; nobody else can be, until it is dropped or does not renew.
+#[derive(Debug)]
+pub struct Tracer {
+    link: String,
+    direction: &'static str,
+    program: u32,
+    map: OwnedFd,
+    ring: Ring,
+    lease: Lease,
+    since_ns: u64,
+}
+
+impl Tracer {
+    /// Begins to trace an attachment.
+    ///
+    /// # Errors
+    /// When another process does, and when its maps are not there or of another version.
+    pub fn start(found: Attachment) -> Result<Self, Error> {
+        let maps = found.maps?;
+        found.record?;
+        let (link, direction) = (found.link.name, name_of(found.direction));
+        let map = existing(&maps, abi::map::TRACE)?
+            .try_clone_to_owned()
+            .map_err(|source| cannot_map(abi::map::TRACE, source))?;
+        let ring = Ring::map(map.as_fd(), RING_BYTES as usize)
+            .map_err(|errno| cannot_map(abi::map::TRACE, errno.into()))?;
+        let now_ns = clock::now_ns();
+        let lease = Lease::take(existing(&maps, abi::map::LEASE)?, now_ns)
+            .map_err(|errno| cannot_map(abi::map::LEASE, errno.into()))?
+            .map_err(|held| Error::Held { link: link.clone(), direction, held })?;
+        Ok(Self { link, direction, program: found.program, map, ring, lease, since_ns: now_ns })
+    }
+
+    /// The link.
+    #[must_use]
+    pub fn link(&self) -> &str {
+        &self.link
+    }
+
+    /// `egress` or `ingress`.
+    #[must_use]
+    pub fn direction(&self) -> &'static str {
+        self.direction
+    }
+
+    /// What becomes readable when there is an event.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
+    }
+
+    /// The next event, if there is one.
+    ///
+    /// # Errors
+    /// When another process reads them.
+    pub fn take(&self) -> Result<Option<Event>, Error> {
+        loop {
+            match self.ring.take::<Event>() {
+                // What a reader before us left.
+                Taken::Record(event) if event.arrival_ns < self.since_ns => {}
+                Taken::Record(event) => return Ok(Some(event)),
+                Taken::Nothing => return Ok(None),
+                Taken::ByAnother => return Err(self.displaced()),
+            }
+        }
+    }
+
+    /// Says that events are still wanted; to be called several times within [`LEASE_NS`].
+    ///
+    /// # Errors
+    /// When another process took our place.
+    pub fn renew(&mut self, now_ns: u64) -> Result<Renewed, Error> {
+        self.lease.renew(now_ns).ok_or_else(|| self.displaced())
+    }
+
+    /// Events that found the ring full since this was asked last.
+    pub fn missed(&mut self) -> u64 {
+        self.lease.missed()
+    }
+
+    /// Whether the program still runs; it does not when the shape was cleared or given to another engine.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        !sys::prog_fd_by_id(self.program).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    fn displaced(&self) -> Error {
+        Error::Displaced { link: self.link.clone(), direction: self.direction }
+    }
+}
+
+fn existing<'a>(maps: &'a Maps, name: &str) -> Result<BorrowedFd<'a>, bpf::object::Error> {
+    maps.fd(name).ok_or_else(|| cannot_map(name, io::ErrorKind::NotFound.into()))
+}
+
+fn cannot_map(name: &str, source: io::Error) -> bpf::object::Error {
+    bpf::object::Error::Map { operation: "map", name: name.to_owned(), source }
+}
+
+fn name_of(direction: Direction) -> &'static str {
+    shape::Direction::from(direction).name()
+}
