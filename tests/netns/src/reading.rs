@@ -32,6 +32,16 @@ impl Show {
         counter.as_u64().unwrap_or_else(|| panic!("no counter of drops: {row:#}"))
     }
 
+    /// Returns how many packets were marked congestion experienced.
+    ///
+    /// # Panics
+    /// When that direction is not shaped, or by `netem`.
+    #[track_caller]
+    pub fn marked(&self, direction: &str) -> u64 {
+        let row = self.row(direction);
+        row["counters"]["marked"].as_u64().unwrap_or_else(|| panic!("no counter of marks: {row:#}"))
+    }
+
     /// Says whether nobody holds the packets of the link shaped in `direction`, so that they pass unshaped.
     ///
     /// # Panics

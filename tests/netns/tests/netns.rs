@@ -2,6 +2,8 @@
 
 #[path = "netns/bandwidth.rs"]
 mod bandwidth;
+#[path = "netns/bottleneck.rs"]
+mod bottleneck;
 #[path = "netns/corrupt.rs"]
 mod corrupt;
 #[path = "netns/death.rs"]
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
             rtt::cases(),
             jitter::cases(),
             bandwidth::cases(),
+            bottleneck::cases(),
             loss::cases(),
             duplicate::cases(),
             corrupt::cases(),
