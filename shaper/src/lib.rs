@@ -13,6 +13,7 @@ mod prose;
 pub mod relay;
 pub mod report;
 pub mod shape;
+mod signals;
 pub mod target;
 pub mod tc;
 pub mod trace;

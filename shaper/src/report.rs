@@ -171,10 +171,14 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
     report.engine = engine.map(|engine| EngineChoice::from(engine).name());
     report.engine_asked = record.engine_asked != 0;
     report.holder = engine.and_then(|engine| holder(survey, found, engine));
-    match maps.counters() {
-        Ok(counters) => report.counters = Some(counted(&counters.since(&record.before), engine)),
-        Err(error) => report.state = State::Unreadable(error.to_string()),
-    }
+    let counters = match maps.counters() {
+        Ok(counters) => Some(counters.since(&record.before)),
+        Err(error) => {
+            report.state = State::Unreadable(error.to_string());
+            None
+        }
+    };
+    report.counters = counters.as_ref().map(|counters| counted(counters, engine));
     let rule = match maps.rule() {
         Ok(Some(rule)) => rule,
         Ok(None) => {
@@ -187,10 +191,10 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
         }
     };
     report.shape = rule::to_shape(&rule, record);
-    if let (Some(shape), Ok(counters)) = (&report.shape, maps.counters())
+    if let (Some(shape), Some(counters)) = (&report.shape, &counters)
         && engine != Some(Engine::Netem)
     {
-        report.achieved = achieved::of(shape, &counters.since(&record.before));
+        report.achieved = achieved::of(shape, counters);
     }
     if engine == Some(Engine::Netem) && !draws_by_seed(survey, found) {
         report.shape = report.shape.and_then(|shape| Shape::new(Parts { seed: None, ..shape.into() }).ok());

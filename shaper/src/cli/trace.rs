@@ -2,13 +2,12 @@
 
 mod line;
 
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::os::fd::AsFd as _;
+use nix::sys::signalfd::SignalFd;
 
 use super::args::TraceArgs;
 use super::exit::{Code, Failure};
@@ -18,6 +17,7 @@ use crate::measure::clock;
 use crate::netlink::Socket;
 use crate::probe::{self, Cap};
 use crate::shape::{Direction, Named as _};
+use crate::signals;
 use crate::target::Target;
 use crate::trace::{self, LEASE_NS, Packet, Renewed, Tracer, Wall};
 use crate::units::Delay;
@@ -32,7 +32,7 @@ pub(super) fn run(args: TraceArgs) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
     };
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
-    let signals = take_signals().map_err(failed)?;
+    let signals = signals::take().map_err(failed)?;
     let tracers = attachments(&args, &target)?
         .into_iter()
         .map(|found| Tracer::start(found).map_err(of_trace))
@@ -186,15 +186,6 @@ fn wait(tracers: &[Tracer], signals: &SignalFd, timeout_ns: u64) -> Result<(), E
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno),
     }
-}
-
-/// Blocks the signals that end a trace, to be read from a descriptor.
-fn take_signals() -> Result<SignalFd, Errno> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGINT);
-    signals.thread_block()?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
 fn failed(errno: Errno) -> Failure {

@@ -28,10 +28,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use caps::Capability;
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use shaper_common::abi::Direction;
+
+use crate::signals;
 
 pub use report::widen;
 pub use tether::Tether;
@@ -133,7 +132,7 @@ pub fn run(config: Config) -> Result<(), Error> {
         Direction::Ingress => Outlet::Tap,
     };
     let report = Report::map(report.as_fd()).map_err(|errno| Error::MapReport { source: errno.into() })?;
-    let signals = take_signals().map_err(|errno| Error::Signals { source: errno.into() })?;
+    let signals = signals::take().map_err(|errno| Error::Signals { source: errno.into() })?;
     // The default slack of 50 µs is how late every timer may be.
     nix::sys::prctl::set_timerslack(1).map_err(|errno| Error::Prepare { source: errno.into() })?;
     privilege::raise_priority();
@@ -149,13 +148,4 @@ pub fn run(config: Config) -> Result<(), Error> {
         nix::unistd::write(&ready, &[1]).map_err(|errno| Error::Ready { source: errno.into() })?;
     }
     pump.run().map_err(|errno| Error::Relay { source: errno.into() })
-}
-
-/// Blocks the signals that end a process politely, to be read from a descriptor.
-fn take_signals() -> Result<SignalFd, Errno> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGINT);
-    signals.thread_block()?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }

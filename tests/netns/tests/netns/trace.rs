@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -161,10 +160,8 @@ fn one_at_a_time(context: &Context) {
 
     first.signal(Signal::SIGKILL);
     first.end();
-    let ((), took) = wait::until("the killed one is forgotten", FORGOTTEN_WITHIN, || {
-        thread::sleep(Duration::from_millis(50));
-        (!is_refused(&world)).then_some(())
-    });
+    let ((), took) =
+        wait::until("the killed one is forgotten", FORGOTTEN_WITHIN, || (!is_refused(&world)).then_some(()));
     println!("forgotten after {took:?}");
     let objects = world.bpf_objects();
     world.clear();
