@@ -8,6 +8,7 @@ pub mod engine;
 pub mod measure;
 pub mod netlink;
 pub mod plan;
+pub mod policy;
 pub mod probe;
 mod prose;
 pub mod relay;

@@ -7,7 +7,7 @@ use shaper_common::abi::{self, Engine};
 
 use super::args::ApplyArgs;
 use super::exit::{Code, Failure};
-use super::{failure, output};
+use super::{failure, output, policy};
 use crate::engine::{self, Outcome, Request, Session};
 use crate::measure::clock;
 use crate::netlink::link::{self, Link};
@@ -29,18 +29,23 @@ struct Applied<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     time_limit: Option<Delay>,
     outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<policy::Applied>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     commands: Vec<String>,
 }
 
 pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
+    let Some(target) = args.target.target() else {
+        return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
+    };
+    if policy::is_alone(&args)? {
+        return policy::run(&args, &target);
+    }
     let shape = args.shape.shape()?;
     if let Some(engine) = args.engine.engine() {
         capable::check(engine, &shape).map_err(|error| failure::probe(error.into()))?;
     }
-    let Some(target) = args.target.target() else {
-        return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
-    };
     probe::require(&Cap::ALL).map_err(failure::probe)?;
     let session = Session::open(target.open().map_err(failure::netns)?).map_err(failure::engine)?;
     let mut session = if args.dry_run { session.dry() } else { session };
@@ -49,6 +54,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let link = choose(&links, args.dev.as_deref())
         .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?
         .clone();
+    let policy = policy::plan(&mut session, &args, &target, &link)?;
     let picked = pick(&mut session, &args, &link, &shape)?;
     let expires_ns = args.time_limit.map_or(0, |limit| clock::now_ns().saturating_add(limit.as_ns()));
 
@@ -62,7 +68,8 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         tether: target.tether(),
     };
     let requests: Vec<Request> = args.direction.each().iter().map(request).collect();
-    let outcomes = engine::apply(&mut session, &requests).map_err(|error| {
+    let last = |session: &mut Session| policy.as_ref().map_or(Ok(()), |policy| policy.make(session));
+    let outcomes = engine::apply_and(&mut session, &requests, last).map_err(|error| {
         let what = format!("cannot shape {} of `{}` in `{target}`", args.direction.name(), link.name);
         failure::engine(error).context(what)
     })?;
@@ -75,6 +82,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         shape: &shape,
         time_limit: args.time_limit,
         outcome: if args.dry_run { "dry-run" } else { word(&outcomes) },
+        policy: policy.map(|policy| policy::applied(&policy, args.dry_run)),
         commands: session.noted().to_vec(),
     };
     if args.json { output::print_json(&applied) } else { output::print(text(&applied)) }
@@ -138,6 +146,7 @@ fn text(applied: &Applied<'_>) -> String {
     if let Some(limit) = applied.time_limit {
         text.push_str(&format!("for {limit}\n"));
     }
+    text.extend(applied.policy.iter().map(|policy| policy::text(policy, namespace)));
     for command in &applied.commands {
         text.push_str(command);
         text.push('\n');

@@ -1,11 +1,11 @@
-//! `shaper clear`: takes shapes away and puts the links back as they were.
+//! `shaper clear`: takes shapes and policies away and puts the links back as they were.
 
 use serde::Serialize;
 
 use super::args::ClearArgs;
 use super::exit::Failure;
 use super::{failure, output};
-use crate::engine::{self, Cleared, Session};
+use crate::engine::{self, Clearance, Cleared, Session};
 use crate::probe::{self, Cap};
 use crate::shape::{Direction, Named as _};
 use crate::target::netns::{self, Netns};
@@ -13,6 +13,8 @@ use crate::target::netns::{self, Netns};
 #[derive(Serialize)]
 struct Body {
     cleared: Vec<Row>,
+    /// Namespaces whose routing policy was taken away.
+    policies: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -24,20 +26,23 @@ struct Row {
 
 pub(super) fn run(args: ClearArgs) -> Result<(), Failure> {
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
-    let mut cleared = Vec::new();
+    let (mut cleared, mut policies) = (Vec::new(), Vec::new());
     let mut failed = None;
     for (name, netns) in namespaces(&args)? {
         match clear(netns) {
-            Ok(links) => cleared.extend(links.into_iter().map(|Cleared { link, direction }| Row {
-                namespace: name.clone(),
-                link,
-                direction: Direction::from(direction).name(),
-            })),
+            Ok(Clearance { shapes, policy }) => {
+                cleared.extend(shapes.into_iter().map(|Cleared { link, direction }| Row {
+                    namespace: name.clone(),
+                    link,
+                    direction: Direction::from(direction).name(),
+                }));
+                policies.extend(policy.then_some(name));
+            }
             // One namespace that cannot be cleared must not keep the others shaped.
             Err(error) => failed = failed.or(Some(error.context(format!("cannot clear `{name}`")))),
         }
     }
-    let body = Body { cleared };
+    let body = Body { cleared, policies };
     if args.json {
         output::print_json(&body)?;
     } else {
@@ -57,15 +62,16 @@ fn namespaces(args: &ClearArgs) -> Result<Vec<(String, Netns)>, Failure> {
         .collect())
 }
 
-fn clear(netns: Netns) -> Result<Vec<Cleared>, Failure> {
+fn clear(netns: Netns) -> Result<Clearance, Failure> {
     let mut session = Session::open(netns).map_err(failure::engine)?;
     engine::clear(&mut session).map_err(failure::engine)
 }
 
 fn text(body: &Body) -> String {
-    if body.cleared.is_empty() {
+    if body.cleared.is_empty() && body.policies.is_empty() {
         return "nothing to clear\n".to_owned();
     }
     let line = |row: &Row| format!("cleared: {} of `{}` in `{}`\n", row.direction, row.link, row.namespace);
-    body.cleared.iter().map(line).collect()
+    let policies = body.policies.iter().map(|namespace| format!("cleared: policy of `{namespace}`\n"));
+    body.cleared.iter().map(line).chain(policies).collect()
 }

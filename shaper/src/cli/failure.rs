@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::exit::{Code, Failure};
-use crate::{bpf, engine, netlink, probe, target};
+use crate::{bpf, engine, netlink, policy, probe, target};
 
 const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
 
@@ -55,6 +55,7 @@ pub(super) fn engine(error: engine::Error) -> Failure {
         Error::Netlink(error) => netlink(error),
         Error::Bpf(error) => bpf(error),
         Error::Netns(error) => netns(error),
+        Error::Policy(error) => of_policy(error),
         Error::ForeignRoot { .. } => Failure::new(Code::Failed, error).hint(
             "--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`",
         ),
@@ -62,6 +63,19 @@ pub(super) fn engine(error: engine::Error) -> Failure {
             Failure::new(Code::Usage, error).hint("shape the link that carries the tunnel's packets instead")
         }
         _ => Failure::new(Code::Failed, error),
+    }
+}
+
+fn of_policy(error: policy::Error) -> Failure {
+    use policy::Error;
+    match error {
+        Error::Netlink(error) => netlink(error),
+        Error::NoRules { .. } => Failure::new(Code::Unsupported, error),
+        Error::NoRoute { .. } => Failure::new(Code::Usage, error)
+            .hint("`ip route` in the namespace shows what it can reach; a kept host is reached as it is now"),
+        Error::LocalRule { .. } => Failure::new(Code::Failed, error).hint(
+            "put it back with `ip rule add pref 0 lookup local`, or the namespace could not even reach itself",
+        ),
     }
 }
 

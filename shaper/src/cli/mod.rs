@@ -9,6 +9,7 @@ mod clear;
 mod demo;
 mod doctor;
 mod failure;
+mod policy;
 mod relay;
 mod show;
 mod trace;

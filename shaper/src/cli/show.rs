@@ -1,4 +1,4 @@
-//! `shaper show`: what is shaped, by which engine, and how well.
+//! `shaper show`: what is shaped, by which engine, and how well; and which routing policy is in force.
 
 use std::fmt::Write as _;
 
@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::apply::describe;
 use super::args::ShowArgs;
 use super::exit::Failure;
+use super::policy::describe as describe_policy;
 use super::{failure, output};
 use crate::achieved::Achieved;
 use crate::attachment::Survey;
 use crate::measure::clock;
 use crate::netlink::Socket;
+use crate::policy::{self, Standing};
 use crate::probe::{self, Cap};
 use crate::report::{self, Counted, Holder, Late, Report, State};
 use crate::shape::{Direction, EngineChoice, Named as _, Shape};
@@ -20,6 +22,15 @@ use crate::target::netns::{self, Netns};
 #[derive(Serialize)]
 struct Body {
     attachments: Vec<Row>,
+    /// Of the namespaces that have one of ours.
+    policies: Vec<PolicyRow>,
+}
+
+#[derive(Serialize)]
+struct PolicyRow {
+    namespace: String,
+    #[serde(flatten)]
+    report: policy::Report,
 }
 
 #[derive(Serialize)]
@@ -32,25 +43,24 @@ struct Row {
 
 pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
-    let mut attachments = Vec::new();
+    let mut body = Body { attachments: Vec::new(), policies: Vec::new() };
     match args.target.target() {
         Some(target) => {
             let netns = target.open().map_err(failure::netns)?;
-            attachments.extend(look(&target.to_string(), &netns)?);
+            look(&target.to_string(), &netns, &mut body)?;
         }
         None => {
             for found in netns::list() {
                 // One that vanished since it was listed has nothing to show.
                 let Ok(netns) = found.open() else { continue };
-                attachments.extend(look(&found.name.to_string(), &netns)?);
+                look(&found.name.to_string(), &netns, &mut body)?;
             }
         }
     }
-    let body = Body { attachments };
     if args.json { output::print_json(&body) } else { output::print(text(&body)) }
 }
 
-fn look(name: &str, netns: &Netns) -> Result<Vec<Row>, Failure> {
+fn look(name: &str, netns: &Netns, body: &mut Body) -> Result<(), Failure> {
     let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
     let survey = Survey::take(&mut socket).map_err(failure::netlink)?;
     let now_ns = clock::now_ns();
@@ -58,7 +68,13 @@ fn look(name: &str, netns: &Netns) -> Result<Vec<Row>, Failure> {
         let report = report::of_attachment(&survey, found, now_ns);
         Row { namespace: name.to_owned(), why: why(&report), report }
     };
-    Ok(survey.attachments.iter().map(row).collect())
+    body.attachments.extend(survey.attachments.iter().map(row));
+    let standing = Standing::take(&mut socket).map_err(failure::netlink)?;
+    if !standing.is_nothing() {
+        let report = policy::Report::new(&standing, &survey.links);
+        body.policies.push(PolicyRow { namespace: name.to_owned(), report });
+    }
+    Ok(())
 }
 
 /// Why this engine: the user's word, or what the kernel has and lacks.
@@ -74,10 +90,10 @@ fn why(report: &Report) -> String {
 }
 
 fn text(body: &Body) -> String {
-    if body.attachments.is_empty() {
-        return "nothing is shaped\n".to_owned();
-    }
     let mut text = String::new();
+    if body.attachments.is_empty() {
+        text.push_str("nothing is shaped\n");
+    }
     for Row { namespace, report, why } in &body.attachments {
         // Writing to a string cannot fail.
         let _ = write!(
@@ -107,6 +123,9 @@ fn text(body: &Body) -> String {
         if let Some(holder) = &report.holder {
             let _ = writeln!(text, "  holder   {}", held(holder, report.shape.as_ref()));
         }
+    }
+    for PolicyRow { namespace, report } in &body.policies {
+        let _ = write!(text, "policy of `{namespace}`: {}", describe_policy(report));
     }
     text
 }

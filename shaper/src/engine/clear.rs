@@ -10,7 +10,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session, add, engine_of, finish, loopback, relay};
+use super::{Error, Session, add, engine_of, finish, loopback, policy, relay};
 
 /// One direction of a link that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +21,21 @@ pub struct Cleared {
     pub direction: Direction,
 }
 
-/// Clears every link of the session's namespace; goes on past failures and reports the first.
+/// What was cleared in a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clearance {
+    /// Shapes.
+    pub shapes: Vec<Cleared>,
+    /// Whether there was a routing policy, or a part of one.
+    pub policy: bool,
+}
+
+/// Clears every link of the session's namespace, and its routing policy; goes on past failures and reports the first.
 ///
 /// # Errors
 ///
 /// The first failure.
-pub fn clear(session: &mut Session) -> Result<Vec<Cleared>, Error> {
+pub fn clear(session: &mut Session) -> Result<Clearance, Error> {
     let survey = session.survey()?;
     let mut cleared = Vec::new();
     let mut failed = None;
@@ -43,7 +52,11 @@ pub fn clear(session: &mut Session) -> Result<Vec<Cleared>, Error> {
             failed = failed.or(Some(error));
         }
     }
-    failed.map_or(Ok(cleared), Err)
+    let policy = policy::clear(session).unwrap_or_else(|error| {
+        failed.get_or_insert(error);
+        false
+    });
+    failed.map_or(Ok(Clearance { shapes: cleared, policy }), Err)
 }
 
 /// Clears one direction of a link.
@@ -141,7 +154,7 @@ fn gso_back(found: &Attachment) -> Option<Message<'static>> {
 /// A thing that is already gone is cleared.
 pub(super) fn gone(result: Result<(), netlink::Error>) -> Result<(), Error> {
     match result {
-        Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ENODEV) => Ok(()),
+        Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::ENODEV | Errno::ESRCH) => Ok(()),
         other => other.map_err(Error::from),
     }
 }

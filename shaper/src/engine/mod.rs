@@ -18,6 +18,7 @@ mod edt;
 mod finish;
 mod loopback;
 mod netem;
+mod policy;
 mod relay;
 mod session;
 
@@ -32,7 +33,8 @@ use crate::shape::{EngineChoice, Named as _, Shape};
 use crate::tc::Handle;
 use crate::{bpf, netlink, target};
 
-pub use clear::{Cleared, clear};
+pub use clear::{Clearance, Cleared, clear};
+pub use policy::{PolicyChange, PolicyRequest};
 pub use relay::PROCESS_NAME as RELAY_PROCESS_NAME;
 pub use session::Session;
 
@@ -81,6 +83,9 @@ pub enum Error {
     /// The namespace.
     #[error(transparent)]
     Netns(#[from] target::netns::Error),
+    /// A routing policy that cannot be.
+    #[error(transparent)]
+    Policy(#[from] crate::policy::Error),
     /// The link has a root qdisc that we did not make.
     #[error(
         "link `{link}` has a root qdisc that is not shaper's (`{kind} {handle}`), and engine `{}` would have to replace it",
@@ -147,22 +152,36 @@ pub enum Error {
 ///
 /// The first failure, after the directions before it were given back what they had.
 pub fn apply(session: &mut Session, requests: &[Request]) -> Result<Vec<Outcome>, Error> {
+    apply_and(session, requests, |_| Ok(()))
+}
+
+/// As [`apply`], and then does what `last` does, which undoes itself when it fails: all or none.
+///
+/// # Errors
+///
+/// As [`apply`], or that of `last`.
+pub fn apply_and(
+    session: &mut Session,
+    requests: &[Request],
+    last: impl FnOnce(&mut Session) -> Result<(), Error>,
+) -> Result<Vec<Outcome>, Error> {
     let before = session.survey()?;
     let mut outcomes = Vec::new();
-    for request in requests {
-        match apply_one(session, request) {
-            Ok(outcome) => outcomes.push(outcome),
-            Err(error) => {
-                for (request, outcome) in requests.iter().zip(&outcomes).rev() {
-                    if let Err(undo) = take_back(session, &before, request, *outcome) {
-                        return Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) });
-                    }
-                }
-                return Err(error);
-            }
+    let apply_each = || {
+        for request in requests {
+            outcomes.push(apply_one(session, request)?);
+        }
+        last(session)
+    };
+    let Err(error) = apply_each() else {
+        return Ok(outcomes);
+    };
+    for (request, outcome) in requests.iter().zip(&outcomes).rev() {
+        if let Err(undo) = take_back(session, &before, request, *outcome) {
+            return Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) });
         }
     }
-    Ok(outcomes)
+    Err(error)
 }
 
 fn take_back(

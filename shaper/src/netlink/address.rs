@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::link::Device;
 use super::uapi::*;
-use super::{Error, Message, Reply, Socket};
+use super::{Error, Family, Message, Reply, Socket};
 
 /// Length of `struct ifaddrmsg`: family, prefix length, flags, scope, index.
 const IFADDRMSG_LEN: usize = 8;
@@ -51,16 +51,10 @@ pub fn add(device: &Device, local: IpAddr, prefix_len: u8) -> Message<'static> {
         format!("ip address add {local}/{prefix_len} dev {device}{nodad}"),
     );
     let mut header = [0; IFADDRMSG_LEN];
-    header[0] = family(local);
+    header[0] = Family::of(local).number();
     header[1] = prefix_len;
     header[2] = if local.is_ipv6() { IFA_F_NODAD } else { 0 };
     header[4..8].copy_from_slice(&device.ifindex.to_ne_bytes());
     message.body_mut().raw(&header).attr_ip(IFA_LOCAL, local).attr_ip(IFA_ADDRESS, local);
     message
-}
-
-/// Returns `AF_INET` or `AF_INET6`.
-pub(super) fn family(address: IpAddr) -> u8 {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    u8::try_from(family).expect("2 or 10")
 }

@@ -1,4 +1,5 @@
-//! rtnetlink: the only socket that configures the kernel's network, and the messages for links, addresses and routes.
+//! rtnetlink: the only socket that configures the kernel's network, and the messages for links, addresses, routes and the rules that
+//! choose among routing tables.
 //!
 //! A [`Message`] is built without touching the kernel and knows two texts: what it does (for errors) and the
 //! iproute2 command that would do the same (for a dry run). A [`Socket`] sends it and keeps what the kernel answers,
@@ -9,12 +10,15 @@
 pub mod address;
 pub mod attr;
 mod error;
+mod family;
 pub mod link;
 mod message;
 pub mod route;
+pub mod rule;
 mod socket;
 pub(crate) mod uapi;
 
 pub use error::Error;
+pub use family::Family;
 pub use message::{Message, Reply};
 pub use socket::Socket;

@@ -1,11 +1,17 @@
-//! Routes: what `ip route add` adds.
+//! Routes: what `ip route add` adds, and what `ip route show` lists.
+
+mod entry;
+mod path;
+mod words;
 
 use std::net::IpAddr;
 
-use super::Message;
-use super::address::family;
 use super::link::Device;
 use super::uapi::*;
+use super::{Family, Message};
+
+pub use entry::{Entry, dump, network};
+pub use path::NextHop;
 
 /// Where packets for a prefix go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +42,7 @@ pub fn add(route: &Route) -> Message<'static> {
     let (source_len, tos, scope) = (0, 0, libc::RT_SCOPE_UNIVERSE);
     let [f0, f1, f2, f3] = [0; 4];
     message.body_mut().raw(&[
-        family(route.via),
+        Family::of(route.via).number(),
         prefix_len,
         source_len,
         tos,

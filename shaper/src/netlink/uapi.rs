@@ -48,11 +48,34 @@ constants! {
         RTA_DST: u16 = 1;
         RTA_OIF: u16 = 4;
         RTA_GATEWAY: u16 = 5;
+        RTA_PRIORITY: u16 = 6;
+        RTA_PREFSRC: u16 = 7;
+        RTA_METRICS: u16 = 8;
+        RTA_MULTIPATH: u16 = 9;
+        RTA_CACHEINFO: u16 = 12;
+        RTA_TABLE: u16 = 15;
+        RTA_VIA: u16 = 18;
+        RTA_PREF: u16 = 20;
+        RTA_ENCAP_TYPE: u16 = 21;
+        RTA_ENCAP: u16 = 22;
+        RTA_NH_ID: u16 = 30;
+        RTM_F_CLONED: u32 = 0x200;
+        RTNH_F_DEAD: u32 = 1;
+        RTNH_F_ONLINK: u32 = 4;
         RTEXT_FILTER_SKIP_STATS: u32 = 8;
         TCA_KIND: u16 = 1;
         TCA_OPTIONS: u16 = 2;
         TCA_STATS2: u16 = 7;
         TCA_CHAIN: u16 = 11;
+    }
+    "fib_rules.h" {
+        FIB_RULE_PERMANENT: u32 = 1;
+        FRA_PRIORITY: u16 = 6;
+        FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+        FRA_TABLE: u16 = 15;
+        FRA_PROTOCOL: u16 = 21;
+        FR_ACT_TO_TBL: u8 = 1;
+        FR_ACT_PROHIBIT: u8 = 8;
     }
     "gen_stats.h" {
         TCA_STATS_BASIC: u16 = 1;

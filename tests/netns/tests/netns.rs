@@ -26,6 +26,8 @@ mod leftovers;
 mod loss;
 #[path = "netns/parity.rs"]
 mod parity;
+#[path = "netns/policy.rs"]
+mod policy;
 #[path = "netns/refusals.rs"]
 mod refusals;
 #[path = "netns/reorder.rs"]
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
             isolation::cases(),
             selection::cases(),
             refusals::cases(),
+            policy::cases(),
             leftovers::cases(),
         ]
         .concat(),

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{ShapeArgs, TargetArgs, concat_help, value};
+use super::{PolicyArgs, ShapeArgs, TargetArgs, concat_help, value};
 use crate::cli::exit;
 use crate::shape::{Direction, EngineChoice};
 use crate::units::Delay;
@@ -27,6 +27,9 @@ pub struct ApplyArgs {
     /// What.
     #[command(flatten)]
     pub shape: ShapeArgs,
+    /// Which places.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Who holds the packets: fq (edt), htb and netem (netem) or a process of shaper's (relay); `auto` is the best that
     /// this kernel can run
     #[arg(
@@ -55,7 +58,8 @@ Examples:
   shaper apply --pid 4242 --dev eth0 --bandwidth 10mbit --queue 64kb
   shaper apply --ns inst-1 --loss 1% --duplicate 0.1% --corrupt 0.01%
   shaper apply --ns inst-1 --latency 20ms --loss-gemodel 1%,10% --seed 42
-  shaper apply --self --direction both --latency 20ms --for 30s --dry-run";
+  shaper apply --self --direction both --latency 20ms --for 30s --dry-run
+  shaper apply --ns inst-1 --dev eth1 --policy deny-all --keep 192.18.0.5 --latency 100ms";
 
 /// Flags of `shaper show`.
 #[derive(Args, Clone, Debug)]

@@ -1,6 +1,7 @@
 //! The flags of every command.
 
 mod commands;
+mod policy;
 mod relay;
 mod shape;
 mod target;
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
+pub use policy::PolicyArgs;
 pub use relay::RelayArgs;
 pub use shape::ShapeArgs;
 pub use target::TargetArgs;

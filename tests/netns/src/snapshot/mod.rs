@@ -13,8 +13,8 @@ pub(crate) use netlink::{filters, is_delivered, is_operational};
 /// Keys whose value changes by itself: traffic, time.
 const VOLATILE_KEYS: [&str; 4] = ["stats", "stats64", "valid_life_time", "preferred_life_time"];
 
-/// What a person could see of some namespaces: links with every setting, addresses, routes, qdiscs, classes and filters, without
-/// their counters.
+/// What a person could see of some namespaces: links with every setting, addresses, routes, rules, qdiscs, classes and filters,
+/// without their counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     lines: Vec<String>,
@@ -74,6 +74,8 @@ fn tools(node: &Node) -> Vec<String> {
         "ip -j address show",
         "ip -j route show table all",
         "ip -6 -j route show table all",
+        "ip -j rule show",
+        "ip -6 -j rule show",
         "tc -d -j qdisc show",
     ] {
         let mut words = command.split(' ');

@@ -16,6 +16,8 @@ const IFINFOMSG_LEN: usize = 16;
 const IFADDRMSG_LEN: usize = 8;
 /// Length of `struct rtmsg`.
 const RTMSG_LEN: usize = 12;
+/// Length of `struct fib_rule_hdr`.
+const FIB_RULE_HDR_LEN: usize = 12;
 /// Length of `struct tcmsg`.
 const TCMSG_LEN: usize = 20;
 
@@ -46,7 +48,7 @@ const TC_H_ROOT: u32 = 0xffff_ffff;
 const TC_H_CLSACT_INGRESS: u32 = 0xffff_fff2;
 const TC_H_CLSACT_EGRESS: u32 = 0xffff_fff3;
 
-/// Returns one line per link, address, route, qdisc, class and filter.
+/// Returns one line per link, address, route, rule, qdisc, class and filter.
 #[track_caller]
 pub(super) fn state(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
@@ -59,6 +61,9 @@ pub(super) fn state(node: &Node) -> Vec<String> {
     let mut routes = dump(node, libc::RTM_GETROUTE, &[0; RTMSG_LEN]);
     routes.retain(|route| !is_cached(route));
     add(routes, "route", RTMSG_LEN, &[RTA_CACHEINFO]);
+    // None in a kernel without them.
+    let rules = try_dump(node, libc::RTM_GETRULE, &[0; FIB_RULE_HDR_LEN]).unwrap_or_default();
+    add(rules, "rule", FIB_RULE_HDR_LEN, &[]);
     let counters = [TCA_STATS, TCA_XSTATS, TCA_STATS2];
     add(dump(node, libc::RTM_GETQDISC, &tcmsg(0, 0)), "qdisc", TCMSG_LEN, &counters);
     let links = link::dump(&mut node.socket()).unwrap_or_else(|error| panic!("{error}"));

@@ -1,0 +1,143 @@
+//! The part of `shaper apply` that is about the namespace's routes.
+
+use serde::Serialize;
+
+use super::args::ApplyArgs;
+use super::exit::{Code, Failure};
+use super::{failure, output};
+use crate::engine::{PolicyChange, PolicyRequest, Session};
+use crate::netlink::link::{self, Link};
+use crate::policy::{self, Policy, Report};
+use crate::probe::{self, Cap};
+use crate::shape::{Direction, EngineChoice, Parts};
+use crate::target::Target;
+use crate::target::link::choose;
+
+/// A policy that is now so, as `apply --json` tells it.
+#[derive(Serialize)]
+pub(super) struct Applied {
+    #[serde(flatten)]
+    report: Report,
+    outcome: &'static str,
+}
+
+/// What `apply --json` prints of a policy without a shape.
+#[derive(Serialize)]
+struct Alone {
+    namespace: String,
+    policy: Applied,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<String>,
+}
+
+/// Whether the flags ask for a policy and for no shape.
+///
+/// # Errors
+///
+/// Flags that do not fit together.
+pub(super) fn is_alone(args: &ApplyArgs) -> Result<bool, Failure> {
+    let usage = |what: &str| Err(Failure::new(Code::Usage, anyhow::anyhow!("{what}")));
+    if !args.policy.keep.is_empty() && args.policy.policy != Some(Policy::DenyAll) {
+        return usage("--keep says what `--policy deny-all` leaves reachable: give that too");
+    }
+    if args.policy.policy.is_none() || args.shape.parts() != Parts::default() {
+        return Ok(false);
+    }
+    if args.time_limit.is_some() {
+        return usage("--for is the time limit of a shape, and there is none: a policy lasts until `clear`");
+    }
+    if args.engine != EngineChoice::Auto || args.direction != Direction::default() {
+        return usage(
+            "--engine and --direction are of a shape, and there is none: give a shape, such as `--latency 100ms`",
+        );
+    }
+    Ok(true)
+}
+
+/// Finds out what a policy changes; nothing without one.
+pub(super) fn plan(
+    session: &mut Session,
+    args: &ApplyArgs,
+    target: &Target,
+    link: &Link,
+) -> Result<Option<PolicyChange>, Failure> {
+    let request = match args.policy.policy {
+        None => return Ok(None),
+        Some(Policy::AllowAll) => PolicyRequest::AllowAll,
+        Some(Policy::DenyAll) => {
+            PolicyRequest::DenyAll { link: link.clone(), keep: args.policy.keep.clone() }
+        }
+    };
+    let change = PolicyChange::plan(session, &request);
+    change.map(Some).map_err(|error| cannot(error, target))
+}
+
+/// Applies a policy without a shape.
+pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
+    probe::require(&[Cap::NetAdmin, Cap::SysAdmin]).map_err(failure::probe)?;
+    let session = Session::open(target.open().map_err(failure::netns)?).map_err(failure::engine)?;
+    let mut session = if args.dry_run { session.dry() } else { session };
+    let change = if args.policy.policy == Some(Policy::DenyAll) {
+        let links = link::dump(session.socket()).map_err(failure::netlink)?;
+        let link = choose(&links, args.dev.as_deref())
+            .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?;
+        plan(&mut session, args, target, link)?
+    } else {
+        // Of no link in particular.
+        Some(
+            PolicyChange::plan(&mut session, &PolicyRequest::AllowAll)
+                .map_err(|error| cannot(error, target))?,
+        )
+    };
+    let Some(change) = change else { return Ok(()) };
+    change.make(&mut session).map_err(|error| cannot(error, target))?;
+    let alone = Alone {
+        namespace: target.to_string(),
+        policy: applied(&change, args.dry_run),
+        commands: session.noted().to_vec(),
+    };
+    if args.json {
+        return output::print_json(&alone);
+    }
+    let commands: String = alone.commands.iter().map(|command| format!("{command}\n")).collect();
+    output::print(text(&alone.policy, &alone.namespace) + &commands)
+}
+
+fn cannot(error: crate::engine::Error, target: &Target) -> Failure {
+    failure::engine(error).context(format!("cannot set the routing policy of `{target}`"))
+}
+
+/// What a policy became.
+pub(super) fn applied(change: &PolicyChange, dry_run: bool) -> Applied {
+    let outcome = match change.is_there() {
+        _ if dry_run => "dry-run",
+        _ if change.is_done() => "unchanged",
+        (true, false) => "added",
+        (true, true) => "changed",
+        (false, _) => "removed",
+    };
+    Applied { report: change.report(), outcome }
+}
+
+/// What was applied, in one line and one for each route.
+pub(super) fn text(applied: &Applied, namespace: &str) -> String {
+    let Applied { report, outcome } = applied;
+    format!("{outcome}: policy of `{namespace}`: {}", describe(report))
+}
+
+/// A policy, and below it the routes that it keeps.
+pub(super) fn describe(report: &Report) -> String {
+    let what = match report.policy {
+        policy::State::AllowAll => "allow-all\n".to_owned(),
+        policy::State::DenyAll => {
+            let link = report.link.as_ref();
+            let network = link.map_or_else(String::new, |link| format!(" but the network of `{link}`"));
+            format!("deny-all{network}\n")
+        }
+        policy::State::Incomplete => {
+            "incomplete, everything may pass; `apply` or `clear` mends it\n".to_owned()
+        }
+    };
+    let kept = report.kept.iter().map(|route| format!("  kept     {route}\n"));
+    std::iter::once(what).chain(kept).collect()
+}

@@ -1,0 +1,129 @@
+//! What a user wants to go on reaching.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::netlink::{Family, route};
+
+/// A host or a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The address, of a network the first.
+    pub address: IpAddr,
+    /// Length of the prefix in bits; all bits for a host.
+    pub prefix_len: u8,
+}
+
+/// Why a text names nothing that could be kept; it quotes the text and says what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not an address.
+    #[error(
+        "`{text}` is not an address: names are not looked up, write an address (`192.0.2.7`, `2001:db8::7`) or a network \
+         (`192.0.2.0/24`)"
+    )]
+    NotAnAddress {
+        /// The text.
+        text: String,
+    },
+    /// The length of the prefix is not one.
+    #[error("`{text}` has no prefix length that {family} has: write one from 1 to {}", .family.bits())]
+    PrefixLength {
+        /// The text.
+        text: String,
+        /// Of the address.
+        family: Family,
+    },
+    /// A network with everything in it.
+    #[error("`{text}` is everything: write `--policy allow-all` instead")]
+    Everything {
+        /// The text.
+        text: String,
+    },
+    /// Bits are set after the prefix.
+    #[error(
+        "`{text}` has bits beyond its prefix: write `{network}` for the network or `{address}` for the host"
+    )]
+    HostBits {
+        /// The text.
+        text: String,
+        /// The network in which the address is.
+        network: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// No route decides about such an address.
+    #[error("`{text}` is {what}: name a host that a route leads to, such as `192.0.2.7`")]
+    NotRouted {
+        /// The text.
+        text: String,
+        /// What it is.
+        what: &'static str,
+    },
+}
+
+impl FromStr for Keep {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let owned = || text.chars().take(64).collect::<String>();
+        let (address, prefix_len) = match text.split_once('/') {
+            Some((address, prefix_len)) => (address, Some(prefix_len)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok().ok_or_else(|| Error::NotAnAddress { text: owned() })?;
+        let family = Family::of(address);
+        let bits = family.bits();
+        let prefix_len = match prefix_len {
+            None => bits,
+            Some(len) if len.starts_with('+') => return Err(Error::PrefixLength { text: owned(), family }),
+            Some(len) => len
+                .parse()
+                .ok()
+                .filter(|len| *len <= bits)
+                .ok_or_else(|| Error::PrefixLength { text: owned(), family })?,
+        };
+        if prefix_len == 0 {
+            return Err(Error::Everything { text: owned() });
+        }
+        let first = route::network(address, prefix_len);
+        if first != address {
+            let network = Self { address: first, prefix_len }.to_string();
+            return Err(Error::HostBits { text: owned(), network, address });
+        }
+        if let Some(what) = not_routed(address) {
+            return Err(Error::NotRouted { text: owned(), what });
+        }
+        Ok(Self { address, prefix_len })
+    }
+}
+
+fn not_routed(address: IpAddr) -> Option<&'static str> {
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    if address.is_unspecified() {
+        Some("no host's address")
+    } else if address.is_multicast() {
+        Some("a multicast address")
+    } else if address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST) {
+        Some("the broadcast address")
+    } else if is_link_local {
+        Some("an address of a single link")
+    } else {
+        None
+    }
+}
+
+/// As `--keep` takes it.
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.prefix_len == Family::of(self.address).bits() {
+            return self.address.fmt(f);
+        }
+        write!(f, "{}/{}", self.address, self.prefix_len)
+    }
+}
