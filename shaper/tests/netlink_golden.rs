@@ -10,8 +10,11 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use shaper::netlink::attr::Writer;
 use shaper::netlink::link::{AddrGenMode, Device, Settings};
-use shaper::netlink::{Message, address, link, route};
+use shaper::netlink::route::Entry;
+use shaper::netlink::rule::{Action, Rule};
+use shaper::netlink::{Family, Message, Reply, address, link, route};
 use shaper::tc::class::Class;
 use shaper::tc::filter::{Mirred, Side, bpf};
 use shaper::tc::qdisc::{Kind, Qdisc, fq, htb, netem};
@@ -233,6 +236,64 @@ fn address_and_route() {
     check("route_default", route::add(&route::Route { to: None, via: ip("10.0.0.2"), dev: None }));
     let v6 = route::Route { to: Some((ip("fd01::"), 64)), via: ip("fd00::2"), dev: Some(lo()) };
     check("route_v6", route::add(&v6));
+}
+
+#[test]
+fn rules() {
+    let lookup = |family| Rule::new(family, 90, 90, Action::Lookup(23040));
+    let prohibit = |family| Rule::new(family, 91, 90, Action::Prohibit);
+    check("rule_lookup", lookup(Family::V4).add());
+    check("rule_lookup_v6", lookup(Family::V6).add());
+    check("rule_prohibit", prohibit(Family::V4).add());
+    check("rule_lookup_del", lookup(Family::V4).delete());
+    check("rule_prohibit_del_v6", prohibit(Family::V6).delete());
+}
+
+/// A route that the kernel told, with what is its own business (age, whether the link is up), goes into another table.
+#[test]
+fn routes_of_tables() {
+    let name = |ifindex| if ifindex == 1 { "lo".to_owned() } else { format!("if{ifindex}") };
+    check("route_on_link", Entry::on_link(ip("224.0.0.0"), 4, 1, 23040).replace(&name));
+    const ONLINK: u32 = 4;
+    const LINK_IS_DOWN: u32 = 16;
+    let told = |header: [u8; 8], flags: u32, attributes: &dyn Fn(&mut Writer)| {
+        let mut body = Writer::new();
+        body.raw(&header).raw(&(flags | LINK_IS_DOWN).to_ne_bytes());
+        attributes(body.attr_u32(libc::RTA_TABLE, 254));
+        let age = [1; 32];
+        body.attr(libc::RTA_CACHEINFO, &age);
+        let reply = Reply { kind: libc::RTM_NEWROUTE, body: body.as_bytes().to_vec() };
+        Entry::parse(&reply).expect("a route").in_table(23040)
+    };
+    let network = told([2, 24, 0, 0, 254, 4, 0, 1], ONLINK, &|body| {
+        body.attr_ip(libc::RTA_DST, ip("10.1.0.0")).attr_u32(libc::RTA_PRIORITY, 5);
+        body.nest(libc::RTA_METRICS, |metrics| {
+            metrics.attr_u32(2, 1400);
+        });
+        body.attr_ip(libc::RTA_PREFSRC, ip("127.0.0.1")).attr_ip(libc::RTA_GATEWAY, ip("127.0.0.2"));
+        body.attr_u32(libc::RTA_OIF, 1);
+    });
+    let host = network.leading_to(ip("10.1.0.9"), 32);
+    check("route_copied", host.replace(&name));
+    check("route_copied_del", host.delete(&name));
+    let v6 = told([10, 64, 0, 0, 254, 2, 0, 1], 0, &|body| {
+        body.attr_ip(libc::RTA_DST, ip("fd01::")).attr_u32(libc::RTA_PRIORITY, 256);
+        body.attr_u32(libc::RTA_OIF, 1).attr_u8(libc::RTA_PREF, 0);
+    });
+    check("route_copied_v6", v6.replace(&name));
+    check("route_copied_v6_del", v6.delete(&name));
+    let multipath = told([2, 16, 0, 0, 254, 4, 0, 1], 0, &|body| {
+        let (dead, len, weight, lo) = (1, 16, 0, [1, 0, 0, 0]);
+        let path = |host| [&[len, 0, dead, weight][..], &lo, &[8, 0, 5, 0, 127, 0, 0, host]].concat();
+        body.attr_ip(libc::RTA_DST, ip("10.9.0.0"));
+        body.attr(libc::RTA_MULTIPATH, &[path(2), path(3)].concat());
+    });
+    check("route_multipath", multipath.replace(&name));
+    let blackhole = told([2, 16, 0, 0, 254, 4, 0, 6], 0, &|body| {
+        body.attr_ip(libc::RTA_DST, ip("10.9.0.0"));
+    });
+    check("route_blackhole", blackhole.replace(&name));
+    check("route_blackhole_del", blackhole.delete(&name));
 }
 
 /// A probability as tc reads it.

@@ -70,6 +70,9 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let requests: Vec<Request> = args.direction.each().iter().map(request).collect();
     let last = |session: &mut Session| policy.as_ref().map_or(Ok(()), |policy| policy.make(session));
     let outcomes = engine::apply_and(&mut session, &requests, last).map_err(|error| {
+        if matches!(error, engine::Error::Policy(_)) {
+            return policy::cannot(error, &target);
+        }
         let what = format!("cannot shape {} of `{}` in `{target}`", args.direction.name(), link.name);
         failure::engine(error).context(what)
     })?;

@@ -69,6 +69,8 @@ pub(super) fn engine(error: engine::Error) -> Failure {
 fn of_policy(error: policy::Error) -> Failure {
     use policy::Error;
     match error {
+        // What the namespace's own rules say to a route's router, ours among them.
+        Error::Netlink(error) if error.errno() == Errno::EACCES => Failure::new(Code::Failed, error),
         Error::Netlink(error) => netlink(error),
         Error::NoRules { .. } => Failure::new(Code::Unsupported, error),
         Error::NoRoute { .. } => Failure::new(Code::Usage, error)

@@ -103,7 +103,7 @@ pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
     output::print(text(&alone.policy, &alone.namespace) + &commands)
 }
 
-fn cannot(error: crate::engine::Error, target: &Target) -> Failure {
+pub(super) fn cannot(error: crate::engine::Error, target: &Target) -> Failure {
     failure::engine(error).context(format!("cannot set the routing policy of `{target}`"))
 }
 

@@ -1,5 +1,6 @@
 //! Routing policies onto namespaces.
 
+use crate::netlink;
 use crate::netlink::link::{self, Link};
 use crate::policy::{self, Keep, Report, Standing};
 
@@ -73,9 +74,10 @@ impl PolicyChange {
         let Err(error) = go(session, &self.before, &self.wanted, &self.links) else {
             return Ok(());
         };
+        let error = Error::Policy(error.into());
         match Standing::take(session.socket())
             .map_err(Error::from)
-            .and_then(|now| go(session, &now, &self.before, &self.links))
+            .and_then(|now| go(session, &now, &self.before, &self.links).map_err(Error::from))
         {
             Ok(()) => Err(error),
             Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
@@ -98,7 +100,12 @@ pub(super) fn clear(session: &mut Session) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn go(session: &mut Session, now: &Standing, wanted: &Standing, links: &[Link]) -> Result<(), Error> {
+fn go(
+    session: &mut Session,
+    now: &Standing,
+    wanted: &Standing,
+    links: &[Link],
+) -> Result<(), netlink::Error> {
     let name = |ifindex| policy::name_of(links, ifindex);
     for messages in policy::steps(now, wanted, &name) {
         session.send(messages)?;

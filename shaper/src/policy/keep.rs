@@ -127,3 +127,45 @@ impl fmt::Display for Keep {
         write!(f, "{}/{}", self.address, self.prefix_len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keep_is_said_as_it_is_read() {
+        for text in ["192.0.2.7", "192.0.2.0/24", "2001:db8::7", "2001:db8::/32", "128.0.0.0/1", "127.0.0.1"]
+        {
+            assert_eq!(text.parse::<Keep>().map(|keep| keep.to_string()), Ok(text.to_owned()));
+        }
+        assert_eq!("192.0.2.7/32".parse::<Keep>(), "192.0.2.7".parse());
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_with_what_would_be_right() {
+        for (text, words) in [
+            ("", "`` is not an address"),
+            ("example.org", "`example.org` is not an address: names are not looked up"),
+            ("192.0.2.7:80", "is not an address"),
+            ("192.0.2", "is not an address"),
+            ("fe80::1%eth0", "is not an address"),
+            ("192.0.2.0/", "no prefix length that IPv4 has: write one from 1 to 32"),
+            ("192.0.2.0/33", "from 1 to 32"),
+            ("192.0.2.0/+8", "from 1 to 32"),
+            ("2001:db8::/129", "no prefix length that IPv6 has: write one from 1 to 128"),
+            ("192.0.2.7/24", "write `192.0.2.0/24` for the network or `192.0.2.7` for the host"),
+            ("0.0.0.0/0", "write `--policy allow-all`"),
+            ("::/0", "write `--policy allow-all`"),
+            ("0.0.0.0", "no host's address"),
+            ("::", "no host's address"),
+            ("224.0.0.251", "a multicast address"),
+            ("ff02::1", "a multicast address"),
+            ("255.255.255.255", "the broadcast address"),
+            ("169.254.1.1", "an address of a single link"),
+            ("fe80::1", "an address of a single link"),
+        ] {
+            let error = text.parse::<Keep>().unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

@@ -2,6 +2,7 @@ use clap::CommandFactory;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::Policy;
 use crate::shape::{Chance, Direction, Distribution, EngineChoice, Parts, any_shape};
 use crate::target::Target;
 use crate::units::{Delay, Overhead};
@@ -91,6 +92,18 @@ proptest! {
         let flags = ShapeArgs::flags(&Parts::from(shape)).join(" ");
         prop_assert_eq!(apply(&format!("shaper apply --self {flags}")).shape.shape(), Ok(shape));
     }
+}
+
+#[test]
+fn a_policy_comes_alone_or_with_a_shape() {
+    let args = apply("shaper apply --self --policy deny-all --keep 192.0.2.7 --keep 2001:db8::/32");
+    assert_eq!(args.policy.policy, Some(Policy::DenyAll));
+    let keep: Vec<String> = args.policy.keep.iter().map(ToString::to_string).collect();
+    assert_eq!(keep, ["192.0.2.7", "2001:db8::/32"]);
+    assert_eq!(args.shape.parts(), Parts::default());
+    let args = apply("shaper apply --self --policy ALLOW-ALL --latency 1ms --for 3s");
+    assert_eq!((args.policy.policy, args.policy.keep), (Some(Policy::AllowAll), Vec::new()));
+    assert!(args.shape.shape().is_ok());
 }
 
 #[test]

@@ -48,3 +48,39 @@ pub(super) fn gateway(attribute: &Attribute<'_>) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_are_read_and_their_state_is_forgotten() {
+        #[rustfmt::skip]
+        let mut paths = [
+            16, 0, 0x14, 0, 3, 0, 0, 0, /* RTA_GATEWAY */ 8, 0, 5, 0, 10, 0, 0, 1,
+            8, 0, 0x01, 0, 4, 0, 0, 0,
+        ];
+        let gateway = Some("10.0.0.1".parse().expect("an address"));
+        let hops = [NextHop { gateway, ifindex: 3 }, NextHop { gateway: None, ifindex: 4 }];
+        assert_eq!(of_multipath(&paths), hops);
+        forget_state(&mut paths);
+        assert_eq!((paths[2], paths[18]), (4, 0));
+        assert_eq!(of_multipath(&paths), hops);
+    }
+
+    #[test]
+    fn a_router_of_another_family_has_its_number_in_front() {
+        let mut value = vec![libc::AF_INET6 as u8, 0];
+        value.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(gateway(&Attribute { kind: RTA_VIA, value: &value }), "fe80::1".parse().ok());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_always_ends(mut bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(of_multipath(&bytes).len() <= bytes.len());
+            forget_state(&mut bytes);
+        }
+    }
+}

@@ -307,7 +307,7 @@ fn all_or_nothing(_: &Context) {
         let before = world.snapshot();
         let output = world.shaper("apply", &denied).expect(Exit::Failed);
         assert!(
-            output.stderr.contains("10.99.0.1 via 10.77.1.2") && output.stderr.contains("ENETUNREACH"),
+            output.stderr.contains("10.99.0.1 via 10.77.1.2") && output.stderr.contains("invalid gateway"),
             "{output}"
         );
         world.expect_restored(&before, &Default::default());
