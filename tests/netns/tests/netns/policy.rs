@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shaper::measure::ping;
+use shaper::netlink::link::{self, Settings};
 use shaper::netlink::route::{self, Entry, Route};
 use shaper::netlink::rule::{Action, Rule};
 use shaper::netlink::{Family, address};
@@ -28,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("connections_over_the_data_network_survive_a_policy", Load::Light, connections),
         Case::once("a_route_changed_under_a_policy_is_what_allow_all_leaves", Load::Light, user_changes),
         Case::once("a_policy_killed_half_way_is_finished_or_cleared", Load::Light, half_way),
+        Case::once("a_policy_is_mended_after_its_link_was_down", Load::Light, link_was_down),
         Case::once("a_policy_that_cannot_be_is_refused_and_nothing_changed", Load::Light, refusals),
     ]
 }
@@ -144,6 +146,9 @@ fn deny(world: &World, keep: &[IpAddr]) -> Output {
 
 fn denies(_: &Context) {
     let (world, hosts) = world();
+    // Strict: what comes from a host without a route back is dropped, which kept hosts and their routers must not be.
+    let strict = world.inst.run(|| std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "1"));
+    strict.expect("the setting is the namespace's own");
     let before = world.snapshot();
     let before_by_iproute2 = world.snapshot_by_iproute2();
 
@@ -232,34 +237,23 @@ fn replaces(_: &Context) {
     let first = [always, hosts.each_ref().map(|hosts| hosts.kept)].concat();
     let second = [always, hosts.each_ref().map(|hosts| hosts.far)].concat();
     deny(&world, &first);
-    let done = AtomicBool::new(false);
-    let rounds = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut rounds = 0;
-            while !done.load(Ordering::Relaxed) {
-                for hosts in &hosts {
-                    let refused = world.inst.run(|| {
-                        [hosts.data, hosts.kept_far, hosts.control].map(|host| {
-                            UdpSocket::bind(any(host)).and_then(|socket| socket.connect((host, 9)))
-                        })
-                    });
-                    let refused = refused.map(|result| result.map_err(|error| error.kind()));
-                    let expected = [Ok(()), Ok(()), Err(ErrorKind::PermissionDenied)];
-                    assert_eq!(refused, expected, "after {rounds} rounds, of {}", hosts.data);
-                }
-                rounds += 1;
-            }
-            rounds
-        });
+    let never = hosts.each_ref().map(|hosts| hosts.control);
+    watching(&world, &hosts, &never, || {
         for _ in 0..10 {
             let changed = deny(&world, &second);
             assert!(changed.stdout.starts_with("changed: policy of"), "{changed}");
             deny(&world, &first);
         }
-        done.store(true, Ordering::Relaxed);
-        watch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    println!("20 changes, looked at {rounds} times");
+    // Nor does it fail while the policy comes and goes.
+    watching(&world, &hosts, &[], || {
+        for _ in 0..10 {
+            apply(&world, &["--policy", "allow-all"]);
+            deny(&world, &first);
+            world.clear();
+            deny(&world, &first);
+        }
+    });
     deny(&world, &second);
     for hosts in &hosts {
         expect_answers(&world, hosts.far);
@@ -273,6 +267,46 @@ fn replaces(_: &Context) {
     }
     apply(&world, &["--policy", "allow-all"]);
     before.expect_same(&world.snapshot());
+}
+
+/// Looks as often as can be, while `change` runs, that data network and kept host can be reached and `never` cannot.
+fn watching(world: &World, hosts: &[Hosts; 2], never: &[IpAddr], change: impl FnOnce()) {
+    /// Also when `change` panics, or the scope would wait for ever.
+    struct EndsAtLast<'a>(&'a AtomicBool);
+    impl Drop for EndsAtLast<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let always: Vec<IpAddr> = hosts.iter().flat_map(|hosts| [hosts.data, hosts.kept_far]).collect();
+    let connect = |host: &IpAddr| {
+        let connected = UdpSocket::bind(any(*host)).and_then(|socket| socket.connect((*host, 9)));
+        connected.map_err(|error| error.kind())
+    };
+    let done = AtomicBool::new(false);
+    let rounds = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            world.inst.run(|| {
+                let mut rounds = 0;
+                while !done.load(Ordering::Relaxed) {
+                    for host in &always {
+                        assert_eq!(connect(host), Ok(()), "{host} after {rounds} rounds");
+                    }
+                    for host in never {
+                        let refused = Err(ErrorKind::PermissionDenied);
+                        assert_eq!(connect(host), refused, "{host} after {rounds} rounds");
+                    }
+                    rounds += 1;
+                }
+                rounds
+            })
+        });
+        let ends = EndsAtLast(&done);
+        change();
+        drop(ends);
+        watch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    println!("looked {rounds} times");
 }
 
 fn with_a_shape(_: &Context) {
@@ -423,6 +457,24 @@ fn half_way(_: &Context) {
     begin();
     apply(&world, &["--policy", "allow-all"]);
     world.expect_restored(&before, &Default::default());
+}
+
+/// The kernel deletes the routes of a link that goes down, ours too, and brings only the user's own back.
+fn link_was_down(_: &Context) {
+    let (world, hosts) = world();
+    let [v4, _] = &hosts;
+    deny(&world, &[v4.kept]);
+    let eth0 = world.inst.device("eth0");
+    for up in [false, true] {
+        world.inst.request(link::set(&eth0, &Settings { up: Some(up), ..Default::default() }));
+    }
+    expect_refused(&world, v4.data);
+    expect_refused(&world, v4.far);
+    expect_answers(&world, v4.kept);
+    let mended = deny(&world, &[v4.kept]);
+    assert!(mended.stdout.starts_with("changed: policy of"), "{mended}");
+    wait::until("the data network answers", GONE_WITHIN, || answers(&world, v4.data).then_some(()));
+    expect_refused(&world, v4.far);
 }
 
 fn refusals(_: &Context) {
