@@ -84,13 +84,13 @@ Examples:
 /// What to do, with its flags.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Give a link a shape; the same command twice changes nothing
+    /// Give a link a shape, or a namespace a routing policy; the same command twice changes nothing
     Apply(ApplyArgs),
-    /// Say what is shaped, by which engine, and how well
+    /// Say what is shaped, by which engine, and how well, and which policy is in force
     Show(ShowArgs),
     /// Print what becomes of each packet as it happens
     Trace(TraceArgs),
-    /// Take shapes away and put the links back as they were
+    /// Take shapes and policies away and put the links back as they were
     Clear(ClearArgs),
     /// Say what this kernel can do, and which engine would be used
     Doctor(DoctorArgs),
