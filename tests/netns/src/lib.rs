@@ -18,6 +18,7 @@ pub mod process;
 pub mod progress;
 pub mod reading;
 mod report;
+mod retake;
 pub mod runner;
 pub mod shaper;
 pub mod snapshot;
