@@ -80,6 +80,12 @@ pub mod fate {
     pub const COPY_QUEUE_FULL: u32 = 1 << 11;
     /// One bit of its copy is flipped.
     pub const COPY_CORRUPTED: u32 = 1 << 12;
+    /// Not shaped: no rule is for it.
+    pub const PASSED_UNMATCHED: u32 = 1 << 13;
+    /// Dropped or answered, as the rule's filter asks.
+    pub const FILTERED: u32 = 1 << 14;
+    /// Dropped: nobody was there to hold it, and it must not pass unshaped.
+    pub const DROPPED_UNHELD: u32 = 1 << 15;
 }
 
 const _: () = {

@@ -13,6 +13,8 @@ use crate::{maps, packet};
 pub(crate) struct Outcome {
     /// When it arrived; zero: nobody has looked at the clock yet.
     pub(crate) arrival_ns: u64,
+    /// Slot of the rule that it met; zero: none.
+    pub(crate) slot: u32,
     /// [`shaper_common::trace::fate`] bits.
     pub(crate) fates: u32,
     /// Delay that the packet was given.

@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use shaper::bpf::object::Room;
 use shaper::bpf::ring::{Ring, Taken};
 use shaper::bpf::sys::{self, TestRun};
 use shaper::bpf::{Maps, Object, SharedWords};
+use shaper::plan::set::Set;
 use shaper_common::abi::{self, Counters, Link, Rule, program, rule_flag};
 use shaper_common::decide::{Copied, Departure, Fate, Frame, State, decide};
 use shaper_common::jitter::{self, Distribution};
@@ -50,7 +52,7 @@ impl Bench {
             Some(path) => Object::parse(&std::fs::read(path).unwrap()).unwrap(),
             None => Object::committed().unwrap(),
         };
-        let maps = match object.create_maps() {
+        let maps = match object.create_maps(&Room::default()) {
             Ok(maps) => maps,
             Err(error) if error.errno() == Some(libc::EPERM) => {
                 println!("SKIP: {error}: no right to load BPF programs");
@@ -59,12 +61,13 @@ impl Bench {
             Err(error) => panic!("{error:?}"),
         };
         let program = object.bind(&maps).unwrap().load(name).unwrap_or_else(|error| panic!("{error:?}"));
-        maps.set_rule(&rule).unwrap();
+        maps.fill(&Set::for_all_peers(rule)).unwrap();
         maps.set_link(&Link {
             abi_version: abi::ABI_VERSION,
             ifindex: LO,
             holder_ifindex: LO,
-            classid: 0x5a00_0001,
+            htb: 0x5a00_0000,
+            rules: 1,
             stale_after_ns: NEVER_STALE,
             ..Link::default()
         })
@@ -78,7 +81,7 @@ impl Bench {
     }
 
     fn counters(&self) -> Counters {
-        self.maps.counters().unwrap()
+        self.maps.counters(0).unwrap().plus(&self.maps.counters(1).unwrap())
     }
 }
 
@@ -143,7 +146,7 @@ fn steer_gives_each_packet_the_delay_that_the_core_gives_it() {
             assert_eq!(sum - before, expected, "{distribution:?}, packet {index}");
             before = sum;
         }
-        assert_eq!(memory::index(bench.maps.state().unwrap().unwrap().sequence), 500);
+        assert_eq!(memory::index(bench.maps.state(1).unwrap().unwrap().sequence), 500);
     }
 }
 
@@ -195,7 +198,6 @@ fn counted(rule: &Rule, frames: u64, wire_bytes: u32) -> Counters {
         counters.packets += 1;
         counters.bytes += u64::from(wire_bytes);
         match decide(rule, &state, Frame { wire_bytes, wire_packets: 1 }, now_ns) {
-            Fate::Expired => counters.passed_expired += 1,
             Fate::Lost => counters.lost += 1,
             Fate::QueueFull => counters.queue_drops += 1,
             Fate::Depart { packet, copy, reordered, marked } => {
@@ -302,11 +304,7 @@ fn neighbour_discovery_and_other_protocols_pass() {
     neighbour_solicitation[54] = 135;
     let mut echo = frame(ETH_IPV6, 58, 86);
     echo[54] = 128;
-    for (name, shaped, passed) in [
-        (program::STEER, TC_ACT_REDIRECT, PASS),
-        (program::NETEM, PASS, PASS),
-        (program::DIVERT, MATCH, NO_MATCH),
-    ] {
+    for (name, shaped, passed) in [(program::STEER, TC_ACT_REDIRECT, PASS), (program::NETEM, PASS, PASS)] {
         let Some(bench) = Bench::new(name, rule) else { return };
         assert_eq!(bench.run(&frame(ETH_ARP, 0, 60)).verdict, passed, "{name}: ARP");
         assert_eq!(bench.run(&neighbour_solicitation).verdict, passed, "{name}: neighbour solicitation");
@@ -327,9 +325,7 @@ fn netem_picks_the_class_of_what_is_to_be_shaped() {
 
 #[test]
 fn an_expired_rule_passes_everything() {
-    for (name, passed) in
-        [(program::STEER, PASS), (program::EDT, PASS), (program::NETEM, PASS), (program::DIVERT, NO_MATCH)]
-    {
+    for (name, passed) in [(program::STEER, PASS), (program::EDT, PASS), (program::NETEM, PASS)] {
         let Some(bench) = Bench::new(name, Rule { latency_ns: 1_000, expires_ns: 1, ..Rule::default() })
         else {
             return;
@@ -356,11 +352,12 @@ fn nothing_is_steered_when_nobody_reads_the_tap() {
 }
 
 #[test]
-fn nothing_is_diverted_to_an_ifb_that_is_gone() {
+fn everything_is_diverted_but_to_an_ifb_that_is_gone() {
     let Some(bench) = Bench::new(program::DIVERT, Rule { latency_ns: 1_000, ..Rule::default() }) else {
         return;
     };
     assert_eq!(bench.run(&udp(64)).verdict, MATCH);
+    assert_eq!(bench.run(&frame(ETH_ARP, 0, 60)).verdict, MATCH);
     let link = bench.maps.link().unwrap();
     bench.maps.set_link(&Link { holder_ifindex: 0x7fff_fff0, ..link }).unwrap();
     assert_eq!(bench.run(&udp(64)).verdict, NO_MATCH);
@@ -480,7 +477,6 @@ fn a_tracer_is_told_of_each_fate() {
         (program::STEER, expired, vec![only(fate::PASSED_EXPIRED)]),
         (program::NETEM, expired, vec![only(fate::PASSED_EXPIRED)]),
         (program::NETEM, latency, vec![only(fate::GIVEN_TO_NETEM)]),
-        (program::DIVERT, expired, vec![only(fate::PASSED_EXPIRED)]),
         // Those that are diverted are told of on the ifb.
         (program::DIVERT, latency, vec![]),
     ] {

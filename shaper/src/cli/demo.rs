@@ -41,7 +41,7 @@ struct Body {
 pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let shape = args.shape.shape_or(DEMO_LATENCY)?;
     probe::require(&Cap::ALL).map_err(failure::probe)?;
-    let picked = probe::choose(args.engine, Direction::Egress, Some(&shape)).map_err(failure::probe)?;
+    let picked = probe::choose(args.engine, Direction::Egress, &shape.into()).map_err(failure::probe)?;
     // Before anything is made, so that no signal finds something that it would leave.
     let signals = command::hold_signals()?;
     let mut world = World::create()?;
