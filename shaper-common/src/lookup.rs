@@ -150,6 +150,9 @@ pub fn by_address<T: Tables>(tables: &T, search: &Search, family: Family, addres
 #[inline(always)]
 #[must_use]
 pub fn by_port<T: Tables>(tables: &T, found: &Match, protocol: u8, port: u16) -> Candidates {
+    if found.class == 0 {
+        return found.rules;
+    }
     let key = PortKey { class: found.class, port, protocol, reserved: 0 };
     let rules = tables.port(&key).or_else(|| tables.port(&PortKey { port: 0, ..key }));
     rules.unwrap_or(found.rules)
@@ -173,3 +176,125 @@ unsafe impl Plain for Match {}
 unsafe impl Plain for Search {}
 // SAFETY: an array of integers.
 unsafe impl Plain for Candidates {}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const TCP: u8 = 6;
+    const V4: u32 = Family::Ipv4 as u32;
+    const V6: u32 = Family::Ipv6 as u32;
+
+    /// Tables that count what they are asked.
+    #[derive(Default)]
+    struct Small {
+        prefixes: &'static [(PrefixKey, u32)],
+        ports: &'static [(PortKey, Candidates)],
+        asked: Cell<usize>,
+    }
+
+    impl Tables for Small {
+        fn prefix(&self, key: &PrefixKey) -> Option<Match> {
+            self.asked.set(self.asked.get() + 1);
+            self.prefixes.iter().find(|(known, _)| known == key).map(|(_, slot)| only(*slot))
+        }
+
+        fn port(&self, key: &PortKey) -> Option<Candidates> {
+            self.asked.set(self.asked.get() + 1);
+            self.ports.iter().find(|(known, _)| known == key).map(|(_, rules)| *rules)
+        }
+    }
+
+    fn only(slot: u32) -> Match {
+        Match { class: 0, rules: [slot, 0, 0, 0] }
+    }
+
+    const fn prefix(family: u32, first: u64, length: u32) -> PrefixKey {
+        PrefixKey { address: [first, 0], tag: PrefixKey::tag(family, length), reserved: 0 }
+    }
+
+    fn node(family: u32, length: u32, hit: u32, miss: u32) -> Node {
+        let mask = [u64::MAX << (64 - length), 0];
+        Node { mask, tag: PrefixKey::tag(family, length), hit, miss, reserved: 0 }
+    }
+
+    /// Lengths 8, 16 and 24 of IPv4, the middle one first, and 64 of IPv6.
+    fn search() -> Search {
+        let mut search = Search { any: [only(1), only(2)], first: [1, 4], ..Search::default() };
+        search.nodes[1] = node(V4, 16, 3, 2);
+        search.nodes[2] = node(V4, 8, 0, 0);
+        search.nodes[3] = node(V4, 24, 0, 0);
+        search.nodes[4] = node(V6, 64, 0, 0);
+        search
+    }
+
+    /// 10/8 is rule 3, 10.1.1/24 is rule 4 with a marker at 10.1/16, 11.1/16 is rule 5.
+    const PREFIXES: &[(PrefixKey, u32)] = &[
+        (prefix(V4, 0x0a00_0000 << 32, 8), 3),
+        (prefix(V4, 0x0a01_0000 << 32, 16), 3),
+        (prefix(V4, 0x0a01_0100 << 32, 24), 4),
+        (prefix(V4, 0x0b01_0000 << 32, 16), 5),
+        (prefix(V6, 0x0a01_0100 << 32, 64), 6),
+    ];
+
+    #[test]
+    fn the_longest_prefix_is_found_in_few_steps() {
+        let search = search();
+        for (family, address, slot, steps) in [
+            (Family::Ipv4, 0x0a01_0105, 4, 2),
+            (Family::Ipv4, 0x0a01_0205, 3, 2),
+            (Family::Ipv4, 0x0a02_0105, 3, 2),
+            (Family::Ipv4, 0x0b01_0105, 5, 2),
+            (Family::Ipv4, 0x0b02_0105, 1, 2),
+            (Family::Ipv6, 0x0a01_0100, 6, 1),
+            (Family::Ipv6, 0x0a01_0105, 2, 1),
+        ] {
+            let tables = Small { prefixes: PREFIXES, ..Small::default() };
+            let found = by_address(&tables, &search, family, [address << 32, 7 * family as u64]);
+            assert_eq!((found, tables.asked.get()), (only(slot), steps), "{family:?} {address:x}");
+        }
+    }
+
+    #[test]
+    fn without_prefixes_nothing_is_asked() {
+        let search = Search { first: [0; 2], ..search() };
+        let tables = Small { prefixes: PREFIXES, ..Small::default() };
+        assert_eq!(by_address(&tables, &search, Family::Ipv4, [0x0a01_0105 << 32, 0]), only(1));
+        assert_eq!(by_address(&tables, &search, Family::Ipv6, [0x0a01_0100 << 32, 0]), only(2));
+        assert_eq!(tables.asked.get(), 0);
+    }
+
+    #[test]
+    fn a_search_ends_whatever_the_nodes_say() {
+        let tables = Small { prefixes: PREFIXES, ..Small::default() };
+        let mut search = search();
+        search.nodes[2] = node(V4, 8, 2, 2);
+        assert_eq!(by_address(&tables, &search, Family::Ipv4, [0x0a02_0105 << 32, 0]), only(3));
+        assert_eq!(tables.asked.get(), STEPS);
+        search.first[0] = NODES as u32;
+        assert_eq!(by_address(&tables, &search, Family::Ipv4, [0x0a02_0105 << 32, 0]), only(1));
+    }
+
+    #[test]
+    fn a_port_goes_before_its_protocol_and_both_before_the_rest() {
+        const fn key(port: u16) -> PortKey {
+            PortKey { class: 9, port, protocol: TCP, reserved: 0 }
+        }
+        const PORTS: &[(PortKey, Candidates)] = &[(key(80), [1, 2, 0, 0]), (key(0), [2, 0, 0, 0])];
+        let found = Match { class: 9, rules: [3, 0, 0, 0] };
+        for (class, protocol, port, slot, asked) in [
+            (9, TCP, 80, 1, 1),
+            (9, TCP, 443, 2, 2),
+            (9, TCP, 0, 2, 1),
+            (9, 17, 80, 3, 2),
+            (8, TCP, 80, 3, 2),
+            (0, TCP, 80, 3, 0),
+        ] {
+            let tables = Small { ports: PORTS, ..Small::default() };
+            let rules = by_port(&tables, &Match { class, ..found }, protocol, port);
+            assert_eq!((rules[0], tables.asked.get()), (slot, asked), "{class} {protocol} {port}");
+        }
+    }
+}

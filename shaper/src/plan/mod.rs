@@ -1,4 +1,4 @@
-//! What rules take on a link: pure, no kernel.
+//! What rules take on a link, and how a packet finds its own: pure, no kernel.
 
 pub mod capable;
 pub mod gso;
