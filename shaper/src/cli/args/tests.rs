@@ -88,7 +88,7 @@ fn every_part_of_a_shape_has_a_flag() {
 proptest! {
     #[test]
     fn flags_say_what_a_shape_is(shape in any_shape()) {
-        let flags = ShapeArgs::flags(&Parts::from(shape)).join(" ");
+        let flags = Parts::from(shape).flags().join(" ");
         prop_assert_eq!(apply(&format!("shaper apply --self {flags}")).shape.shape(), Ok(shape));
     }
 }
