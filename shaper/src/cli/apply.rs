@@ -145,6 +145,8 @@ fn word(outcomes: &[Outcome]) -> &'static str {
         "changed"
     } else if any(Outcome::Restarted) {
         "restarted"
+    } else if any(Outcome::Cleared) {
+        "cleared"
     } else {
         "unchanged"
     }

@@ -7,6 +7,7 @@ use super::exit::Failure;
 use super::{failure, output};
 use crate::engine::{self, Cleared, Session};
 use crate::probe::{self, Cap};
+use crate::rules::To;
 use crate::shape::{Direction, Named as _};
 use crate::target::netns::{self, Netns};
 
@@ -27,7 +28,7 @@ pub(super) fn run(args: ClearArgs) -> Result<(), Failure> {
     let mut cleared = Vec::new();
     let mut failed = None;
     for (name, netns) in namespaces(&args)? {
-        match clear(netns) {
+        match clear(netns, args.to) {
             Ok(links) => cleared.extend(links.into_iter().map(|Cleared { link, direction }| Row {
                 namespace: name.clone(),
                 link,
@@ -57,9 +58,12 @@ fn namespaces(args: &ClearArgs) -> Result<Vec<(String, Netns)>, Failure> {
         .collect())
 }
 
-fn clear(netns: Netns) -> Result<Vec<Cleared>, Failure> {
+fn clear(netns: Netns, to: Option<To>) -> Result<Vec<Cleared>, Failure> {
     let mut session = Session::open(netns).map_err(failure::engine)?;
-    engine::clear(&mut session).map_err(failure::engine)
+    match to {
+        Some(to) => engine::remove(&mut session, to).map_err(failure::engine),
+        None => engine::clear(&mut session).map_err(failure::engine),
+    }
 }
 
 fn text(body: &Body) -> String {

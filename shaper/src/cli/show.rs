@@ -7,14 +7,16 @@ use shaper_common::filter::Filter;
 
 use super::apply::describe;
 use super::args::ShowArgs;
-use super::exit::Failure;
+use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::achieved::Achieved;
-use crate::attachment::Survey;
+use crate::attachment::{Attachment, Survey};
 use crate::measure::clock;
 use crate::netlink::Socket;
 use crate::probe::{self, Cap};
 use crate::report::{self, Counted, Holder, Late, Report, RuleReport, State};
+use crate::rules::File;
+use crate::rules::file::Format;
 use crate::shape::{Direction, EngineChoice, Named as _, Shape};
 use crate::target::netns::{self, Netns};
 use crate::units::Delay;
@@ -34,6 +36,9 @@ struct Row {
 
 pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
+    if let Some(format) = args.format {
+        return print_file(&args, format);
+    }
     let mut attachments = Vec::new();
     match args.target.target() {
         Some(target) => {
@@ -50,6 +55,33 @@ pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
     }
     let body = Body { attachments };
     if args.json { output::print_json(&body) } else { output::print(text(&body)) }
+}
+
+/// Prints the rules of one link as `apply -f` takes them.
+fn print_file(args: &ShowArgs, format: Format) -> Result<(), Failure> {
+    let usage = |words: String| Failure::new(Code::Usage, anyhow::anyhow!(words));
+    let target =
+        args.target.target().ok_or_else(|| usage("say which namespace: --ns, --pid or --self".into()))?;
+    let netns = target.open().map_err(failure::netns)?;
+    let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
+    let survey = Survey::take(&mut socket).map_err(failure::netlink)?;
+    let is_asked = |found: &&Attachment| args.dev.as_ref().is_none_or(|dev| *dev == found.link.name);
+    let found: Vec<&Attachment> = survey.attachments.iter().filter(is_asked).collect();
+    let mut links: Vec<&str> = found.iter().map(|found| found.link.name.as_str()).collect();
+    links.dedup();
+    match links.as_slice() {
+        [_] => {}
+        [] => return Err(usage(format!("no link of `{target}` is shaped"))),
+        several => {
+            return Err(usage(format!(
+                "several links of `{target}` are shaped, so say which with --dev: {}",
+                several.join(", ")
+            )));
+        }
+    }
+    let document = report::file::of_link(&found, clock::now_ns());
+    let file = File::new(document).map_err(|error| Failure::new(Code::Failed, error))?;
+    output::print(file.to_text(format))
 }
 
 fn look(name: &str, netns: &Netns) -> Result<Vec<Row>, Failure> {

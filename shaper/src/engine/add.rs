@@ -110,23 +110,17 @@ pub(super) fn count(set: &Set) -> u32 {
     u32::try_from(set.rules.len()).unwrap_or(u32::MAX).max(1)
 }
 
-/// What [`Session`] notes for the write that puts rules in force.
+/// What [`Session`] notes for the write that puts rules in force: what becomes of the rules, one on each line.
 pub(super) fn describe(request: &Request, set: &Set) -> String {
-    /// A dry run of more rules says how many.
-    const TOLD_MOST: usize = 20;
     let place = format!(
         "{} of `{}`",
         crate::shape::Named::name(crate::shape::Direction::from(request.direction)),
         request.link.name
     );
-    if set.rules.len() > TOLD_MOST {
-        return format!("rules: {} on {place}", set.rules.len());
-    }
-    let told = set.rules.iter().map(|rule| {
-        let shape = rule.shape.map(|shape| serde_json::to_string(&shape).unwrap_or_default());
-        format!("rule {}: {place} {}", rule.slot, shape.unwrap_or_default())
-    });
-    told.collect::<Vec<_>>().join("\n# ")
+    let changes = set.changes(request.now_ns);
+    let mut told = format!("rules: {place}: {} in force, {} changed", set.rules.len(), changes.len());
+    changes.iter().for_each(|change| told.push_str(&format!("\n# {change}")));
+    told
 }
 
 fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> {

@@ -28,10 +28,11 @@ use std::path::PathBuf;
 use shaper_common::abi::{Direction, Engine, Entry, link_flag};
 
 use crate::attachment::{Attachment, Survey};
+use crate::measure::clock;
 use crate::netlink::link::Link;
 use crate::plan::set::{self, Circumstances, Set, Wish};
 use crate::plan::{Needs, rule};
-use crate::rules::RuleSet;
+use crate::rules::{RuleSet, To};
 use crate::shape::{EngineChoice, Named as _};
 use crate::tc::Handle;
 use crate::{bpf, netlink, target};
@@ -78,6 +79,15 @@ impl Request {
         Set::of(&self.wish, old, &self.circumstances())
     }
 
+    /// Whether no rule is left, and nothing else is asked of the link.
+    fn is_for_nothing(&self, found: Option<&Attachment>) -> Result<bool, set::Error> {
+        if self.flags & link_flag::DOWN != 0 || matches!(self.wish, Wish::Put(_)) {
+            return Ok(false);
+        }
+        let old = found.map(rules_of).unwrap_or_default();
+        Ok(self.set(&old)?.rules.is_empty())
+    }
+
     fn needs(&self, set: &Set) -> Needs {
         set.needs(self.flags & link_flag::SHAPE_NEIGHBOURS != 0)
     }
@@ -94,6 +104,8 @@ pub enum Outcome {
     Unchanged,
     /// It had this one, but its relay was gone.
     Restarted,
+    /// It has none any more.
+    Cleared,
 }
 
 /// What could not be done to a link.
@@ -208,7 +220,7 @@ fn take_back(
     match outcome {
         Outcome::Added => undo(session, request),
         Outcome::Unchanged | Outcome::Restarted => Ok(()),
-        Outcome::Changed => {
+        Outcome::Changed | Outcome::Cleared => {
             let found = before.attachment_of(request.link.ifindex, request.direction);
             match found.and_then(|found| what_was_asked(found, request)) {
                 Some(had) => apply_one(session, &had).map(drop),
@@ -224,10 +236,9 @@ fn what_was_asked(found: &Attachment, request: &Request) -> Option<Request> {
     if record.rules == 0 {
         return None;
     }
-    let mut rules = RuleSet::default();
-    for (_, entry) in maps.rules().ok()? {
-        rules.insert(rule::to_rule(&entry, request.now_ns)?);
-    }
+    let rules = maps.rules().ok()?;
+    let rules = rules.iter().map(|(_, entry)| rule::to_rule(entry, request.now_ns));
+    let rules = RuleSet::new(rules.collect::<Option<Vec<_>>>()?).ok()?;
     Some(Request {
         wish: Wish::Whole(rules),
         flags: record.flags,
@@ -235,6 +246,37 @@ fn what_was_asked(found: &Attachment, request: &Request) -> Option<Request> {
         engine_asked: record.engine_asked != 0,
         ..request.clone()
     })
+}
+
+/// Takes the rule for some peers away wherever it is; says where that was.
+///
+/// # Errors
+///
+/// The first failure.
+pub fn remove(session: &mut Session, to: To) -> Result<Vec<Cleared>, Error> {
+    let survey = session.survey()?;
+    let key = rule::key(&rule::asked_of(Some(to)));
+    let mut removed = Vec::new();
+    for found in &survey.attachments {
+        let has_it = rules_of(found).iter().any(|(_, entry)| rule::key(&entry.asked) == key);
+        let (Ok(record), Some(engine), true) = (&found.record, engine_of(found), has_it) else {
+            continue;
+        };
+        let request = Request {
+            link: found.link.clone(),
+            direction: found.direction,
+            engine,
+            engine_asked: record.engine_asked != 0,
+            wish: Wish::Remove(Some(to)),
+            flags: record.flags,
+            now_ns: clock::now_ns(),
+            seed: 0,
+            tether: None,
+        };
+        apply_one(session, &request)?;
+        removed.push(Cleared { link: found.link.name.clone(), direction: found.direction });
+    }
+    Ok(removed)
 }
 
 /// The rules in force on one direction of a link, with their slots; none where nothing is, or cannot be read.
@@ -255,6 +297,10 @@ fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error>
     }
     let survey = session.survey()?;
     match survey.attachment_of(request.link.ifindex, request.direction) {
+        found if request.is_for_nothing(found)? => match found {
+            Some(found) => clear::attachment(session, &survey, found).map(|()| Outcome::Cleared),
+            None => Ok(Outcome::Unchanged),
+        },
         Some(found) if change::is_possible(&survey, found, request.engine) => {
             change::change(session, &survey, found, request)
         }

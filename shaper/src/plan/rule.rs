@@ -44,10 +44,10 @@ pub fn asked_of(to: Option<To>) -> Asked {
         return Asked::default();
     };
     Asked {
-        prefix: to.prefix.key(),
-        port: to.port.map_or(0, NonZeroU16::get),
-        protocol: to.protocol.map_or(0, Protocol::number),
-        flags: asked::PREFIX | if to.protocol.is_some() { asked::PROTOCOL } else { 0 },
+        prefix: to.prefix_key(),
+        port: to.port().map_or(0, NonZeroU16::get),
+        protocol: to.protocol().map_or(0, Protocol::number),
+        flags: asked::PREFIX | if to.protocol().is_some() { asked::PROTOCOL } else { 0 },
         ..Asked::default()
     }
 }
@@ -99,15 +99,20 @@ fn id(direction: Direction, asked: &Asked) -> u32 {
 /// What was asked for, as far as it is a rule that could be asked for; times are those that are left at `now_ns`.
 #[must_use]
 pub fn to_rule(entry: &Entry, now_ns: u64) -> Option<rules::Rule> {
-    let left = |at_ns: u64| (at_ns != 0).then(|| Delay::from_ns(at_ns.saturating_sub(now_ns)));
-    let shape = match shape_of(entry) {
-        Some(shape) => shape.into(),
-        None if entry.asked.flags & asked::SHAPE != 0 => return None,
-        None => Parts::default(),
+    // A rule that is about to end is one that ends in the shortest time there is.
+    let left = |at_ns: u64| {
+        (at_ns != 0).then(|| Delay::from_ns(at_ns.saturating_sub(now_ns)).max(rules::TIME_LIMIT_MIN))
     };
     let (to, filter) = (to_of(&entry.asked), filter_of(entry)?);
-    let after = left(entry.rule.filter_from_ns).filter(|after| !after.is_zero());
-    let time_limit = left(entry.rule.expires_ns).filter(|left| !left.is_zero());
+    let after = left(entry.rule.filter_from_ns).filter(|_| entry.rule.filter_from_ns > now_ns);
+    let time_limit = left(entry.rule.expires_ns);
+    // Behind a filter that has begun, no packet gets to the shape.
+    let is_shut = after.is_none() && matches!(filter, Filter::Drop | Filter::Reject);
+    let shape = match shape_of(entry) {
+        Some(shape) if !is_shut => shape.into(),
+        None if entry.asked.flags & asked::SHAPE != 0 => return None,
+        Some(_) | None => Parts::default(),
+    };
     rules::Rule::new(RuleParts { to, filter: Some(filter), after, time_limit, shape }).ok()
 }
 
@@ -117,11 +122,8 @@ pub fn to_of(asked: &Asked) -> Option<To> {
     if asked.flags & asked::PREFIX == 0 {
         return None;
     }
-    Some(To {
-        prefix: Prefix::from_key(&asked.prefix)?,
-        port: NonZeroU16::new(asked.port),
-        protocol: (asked.flags & asked::PROTOCOL != 0).then(|| Protocol::new(asked.protocol)),
-    })
+    let protocol = (asked.flags & asked::PROTOCOL != 0).then(|| Protocol::from_number(asked.protocol));
+    To::new(Prefix::from_key(&asked.prefix)?, NonZeroU16::new(asked.port), protocol).ok()
 }
 
 /// The filter of an entry, if it is one that could be asked for.

@@ -11,7 +11,7 @@ use shaper_common::lookup::Search;
 
 use super::table::{self, Row, Table};
 use super::{Needs, rule};
-use crate::rules::{RULES_MAX, Rule, RuleSet, To};
+use crate::rules::{Change, RULES_MAX, Rule, RuleSet, To};
 use crate::shape::Shape;
 
 /// Slots of the smallest attachment: slot 0, and room for a few rules without a new set of maps.
@@ -189,6 +189,23 @@ impl Set {
         let mut changed = self.rules.iter().filter(|rule| !rule.is_unchanged());
         let first = changed.next()?;
         (self.has_same_table && changed.next().is_none()).then_some(first)
+    }
+
+    /// What makes this set of the one that is there, with the times that are left at `now_ns`.
+    #[must_use]
+    pub fn changes(&self, now_ns: u64) -> Vec<Change> {
+        let told = |entry: &Entry| rule::to_rule(entry, now_ns);
+        let removed = self.removed.iter().filter_map(|(_, entry)| told(entry).map(Change::Removed));
+        let others = self.rules.iter().filter(|rule| !rule.is_unchanged()).filter_map(|rule| {
+            let to = told(&rule.entry)?;
+            Some(match rule.before.as_ref().and_then(told) {
+                Some(from) => Change::Changed { from, to },
+                None => Change::Added(to),
+            })
+        });
+        let mut changes: Vec<Change> = removed.chain(others).collect();
+        changes.sort_by_key(Change::destination);
+        changes
     }
 
     /// What the rules ask for, taken together.

@@ -1,6 +1,7 @@
 //! What `show` says of one attachment: what was asked for, who does it, and what came of it.
 
 mod counted;
+pub mod file;
 mod holder;
 mod rule;
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod relay;
+mod rule;
 mod shape;
 mod target;
 mod trace;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
 pub use relay::RelayArgs;
+pub use rule::{LinkArgs, RuleArgs};
 pub use shape::ShapeArgs;
 pub use target::TargetArgs;
 pub use trace::TraceArgs;
