@@ -109,13 +109,14 @@ pub(crate) fn told_until_ns() -> u64 {
     unsafe { (&raw const (*lease).until_ns).read_volatile() }
 }
 
-/// Tells of a packet, or counts it where there is no room.
+/// Tells of a packet what `fill` writes, in place, or counts it where there is no room.
 #[inline(always)]
-pub(crate) fn tell(event: &Event) {
-    if SHAPER_TRACE.output::<Event>(event, 0).is_ok() {
-        return;
-    }
-    if let Some(lease) = SHAPER_LEASE.get_ptr_mut(0) {
+pub(crate) fn tell(fill: impl FnOnce(&mut Event)) {
+    if let Some(mut entry) = SHAPER_TRACE.reserve::<Event>(0) {
+        // SAFETY: an `Event` is integers only, for which the ring's memory is a value whatever it holds.
+        fill(unsafe { entry.assume_init_mut() });
+        entry.submit(0);
+    } else if let Some(lease) = SHAPER_LEASE.get_ptr_mut(0) {
         // SAFETY: array elements live as long as the program; the programs only add to this field.
         unsafe { Atomic::from_ptr(&raw mut (*lease).missed) }.fetch_add(1);
     }

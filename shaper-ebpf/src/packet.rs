@@ -1,6 +1,6 @@
 //! What a classifier sees of a packet, and the verdicts and marks it leaves on it.
 
-use core::array::from_mut;
+use core::hint::black_box;
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
@@ -11,7 +11,7 @@ use shaper_common::abi::Direction;
 use shaper_common::corrupt;
 use shaper_common::decide::Frame;
 use shaper_common::lookup::Family;
-use shaper_common::trace::Event;
+use shaper_common::trace::HEAD;
 
 /// The verdict of a packet that is none of ours: whatever filter comes next decides (`TC_ACT_UNSPEC`).
 pub(crate) const PASS: i32 = -1;
@@ -210,39 +210,25 @@ fn is_neighbour_discovery(ctx: &TcContext) -> bool {
         && matches!(ctx.load::<u8>(ETH_HLEN + 40), Ok(133..=137))
 }
 
-/// Says in `event` who sent the packet, to whom, and by what.
+/// Copies the packet's first bytes and says how many there are.
 #[inline(always)]
-pub(crate) fn identify(ctx: &TcContext, event: &mut Event) {
+pub(crate) fn load_head(ctx: &TcContext, head: &mut [u8; HEAD]) -> u32 {
+    let skb = skb(ctx);
     // SAFETY: the context pointer is valid for the program's whole run.
-    let ethertype = unsafe { (*skb(ctx)).protocol };
-    event.ethertype = (ethertype as u16).to_ne_bytes();
-    let transport = if ethertype == ETH_P_IP {
-        let [mut source, mut destination] = [[0; 4]; 2];
-        let mut first = [0];
-        copy(ctx, ETH_HLEN, &mut first);
-        copy(ctx, ETH_HLEN + 6, &mut event.fragment);
-        copy(ctx, ETH_HLEN + 9, from_mut(&mut event.protocol));
-        copy(ctx, ETH_HLEN + 12, &mut source);
-        copy(ctx, ETH_HLEN + 16, &mut destination);
-        event.source[..4].copy_from_slice(&source);
-        event.destination[..4].copy_from_slice(&destination);
-        ETH_HLEN + (first[0] & 0x0f) as usize * 4
-    } else if ethertype == ETH_P_IPV6 {
-        copy(ctx, ETH_HLEN + 6, from_mut(&mut event.protocol));
-        copy(ctx, ETH_HLEN + 8, &mut event.source);
-        copy(ctx, ETH_HLEN + 24, &mut event.destination);
-        ETH_HLEN + 40
-    } else {
-        return;
-    };
-    copy(ctx, transport, &mut event.ports);
-}
-
-/// Copies bytes of the packet; zeros where it ends before.
-#[inline(always)]
-fn copy<const N: usize>(ctx: &TcContext, offset: usize, to: &mut [u8; N]) {
-    // SAFETY: `to` is `N` bytes long; the helper zeroes them when it fails.
-    unsafe { bpf_skb_load_bytes(skb(ctx).cast(), offset as u32, to.as_mut_ptr().cast(), N as u32) };
+    let len = unsafe { (*skb).len };
+    // In 64 bits, which the compiler would not do by itself: older verifiers forget whose copy a 32-bit copy is, and take
+    // what is then learnt of the one for unknown of the other.
+    let len = black_box(u64::from(len));
+    // A comparison with zero would do, but of that they learn nothing.
+    if len < ETH_HLEN as u64 {
+        return 0;
+    }
+    let head_len = len.min(HEAD as u64) as u32;
+    // SAFETY: `head` is at least `head_len` bytes long.
+    match unsafe { bpf_skb_load_bytes(skb.cast(), 0, head.as_mut_ptr().cast(), head_len) } {
+        0 => head_len,
+        _ => 0,
+    }
 }
 
 /// What the frame will be on the wire.

@@ -17,7 +17,7 @@ use shaper_common::jitter::{self, Distribution};
 use shaper_common::loss::Model;
 use shaper_common::memory;
 use shaper_common::random::{Purpose, draw};
-use shaper_common::trace::{Event, RING_BYTES, fate};
+use shaper_common::trace::{Event, HEAD, RING_BYTES, fate};
 
 /// `TC_ACT_UNSPEC`: the next filter decides.
 const PASS: i32 = -1;
@@ -425,26 +425,13 @@ impl Tracer {
     }
 }
 
-/// UDP over IPv4 with two bytes of options, or over IPv6, with addresses and ports that tell which is which.
-fn addressed(ethertype: [u8; 2], len: usize) -> (Vec<u8>, Event) {
+/// A frame in which no two bytes in a row are the same.
+fn numbered(ethertype: [u8; 2], len: usize) -> Vec<u8> {
     let mut bytes = frame(ethertype, 17, len);
-    let mut event =
-        Event { ethertype, protocol: 17, wire_bytes: len as u32, wire_packets: 1, ..Event::default() };
-    let (addresses, at, transport) = if ethertype == ETH_IPV4 {
-        bytes[14] = 0x46;
-        (4, 26, 14 + 24)
-    } else {
-        (16, 22, 14 + 40)
-    };
-    event.ports = [0x12, 0x34, 0x56, 0x78];
-    for byte in 0..addresses {
-        event.source[byte] = 10 + byte as u8;
-        event.destination[byte] = 110 + byte as u8;
+    for (number, byte) in bytes.iter_mut().enumerate().skip(24) {
+        *byte = number as u8;
     }
-    bytes[at..][..addresses].copy_from_slice(&event.source[..addresses]);
-    bytes[at + addresses..][..addresses].copy_from_slice(&event.destination[..addresses]);
-    bytes[transport..][..4].copy_from_slice(&event.ports);
-    (bytes, event)
+    bytes
 }
 
 #[test]
@@ -455,8 +442,8 @@ fn a_tracer_is_told_of_each_fate() {
     let slow =
         Rule { rate_bytes_per_sec: 1_000, queue_ns: 3 * SECOND / 2, ecn_ns: SECOND / 2, ..Rule::default() };
     let lost = Rule { loss_model: Model::Random as u32, loss: [always, 0, 0, 0, 0], ..latency };
-    let delayed = |delay_ns, fates| Event { delay_ns, fates: fates | fate::DELAYED, ..Event::default() };
-    let only = |fates| Event { fates, ..Event::default() };
+    let delayed = |delay_ns, fates| Event { delay_ns, fates: fates | fate::DELAYED, ..Event::EMPTY };
+    let only = |fates| Event { fates, ..Event::EMPTY };
     let all = fate::DUPLICATED | fate::CORRUPTED | fate::COPY_CORRUPTED | fate::REORDERED;
     let copied = Event { copy_delay_ns: SECOND, ..delayed(0, all) };
     let everything = Rule { duplicate: always, corrupt: always, reorder: always, ..latency };
@@ -483,7 +470,14 @@ fn a_tracer_is_told_of_each_fate() {
         for ethertype in [ETH_IPV4, ETH_IPV6] {
             let Some(bench) = Bench::new(name, rule) else { return };
             let tracer = Tracer::new(&bench);
-            let (frame, told) = addressed(ethertype, 1_000);
+            let frame = numbered(ethertype, 1_000);
+            let told = Event {
+                wire_bytes: 1_000,
+                wire_packets: 1,
+                head_len: HEAD as u32,
+                head: *frame.first_chunk().unwrap(),
+                ..Event::EMPTY
+            };
             for (packet, expected) in expected.iter().enumerate() {
                 bench.run(&frame);
                 let [event] = tracer.events()[..] else { panic!("{name}: one event for each packet") };
@@ -511,30 +505,44 @@ fn a_tracer_is_told_of_marks_and_of_what_is_not_shaped() {
     let ecn = Rule { rate_bytes_per_sec: 1_000, queue_ns: u64::MAX >> 1, ecn_ns: 1, ..Rule::default() };
     let Some(bench) = Bench::new(program::STEER, ecn) else { return };
     let tracer = Tracer::new(&bench);
-    let (mut capable, _) = addressed(ETH_IPV4, 100);
+    let mut capable = udp(100);
     capable[15] = 2;
-    let mut fragment = capable.clone();
-    fragment[20..22].copy_from_slice(&[0x20, 0xb9]);
-    for frame in [&capable, &fragment, &udp(100), &frame(ETH_ARP, 0, 60)] {
+    for frame in [&capable, &udp(100), &frame(ETH_ARP, 0, 60)] {
         bench.run(frame);
     }
     let events = tracer.events();
-    let seen: Vec<_> =
-        events.iter().map(|event| (event.fates, event.ethertype, event.fragment, event.source[0])).collect();
-    let marked = fate::DELAYED | fate::MARKED;
+    let seen: Vec<_> = events.iter().map(|event| (event.fates, event.head[12..14].to_vec())).collect();
     assert_eq!(
         seen,
         [
-            (marked, ETH_IPV4, [0, 0], 10),
-            (marked, ETH_IPV4, [0x20, 0xb9], 10),
-            (fate::DELAYED, ETH_IPV4, [0, 0], 0),
-            (fate::PASSED_NOT_IP, ETH_ARP, [0, 0], 0),
+            (fate::DELAYED | fate::MARKED, ETH_IPV4.to_vec()),
+            (fate::DELAYED, ETH_IPV4.to_vec()),
+            (fate::PASSED_NOT_IP, ETH_ARP.to_vec()),
         ]
     );
+    // As it left: the mark is in it.
+    assert_eq!([events[0].head[15], events[1].head[15]], [3, 0]);
     let link = bench.maps.link().unwrap();
     bench.maps.set_link(&Link { holder_ifindex: 0x7fff_fff0, ..link }).unwrap();
     bench.run(&capable);
     assert_eq!(tracer.events()[0].fates, fate::PASSED_UNHELD);
+}
+
+#[test]
+fn a_tracer_is_told_as_many_bytes_as_there_are() {
+    let rule = Rule { latency_ns: 1_000, expires_ns: 1, ..Rule::default() };
+    for name in [program::STEER, program::EDT, program::NETEM, program::DIVERT] {
+        let Some(bench) = Bench::new(name, rule) else { return };
+        let tracer = Tracer::new(&bench);
+        // Older kernels refuse test frames shorter than an IP header.
+        for len in (34..=HEAD + 2).chain([1_514]) {
+            let frame = numbered(ETH_IPV4, len);
+            bench.run(&frame);
+            let [event] = tracer.events()[..] else { panic!("{name}: one event for each packet") };
+            assert_eq!(event.head(), &frame[..len.min(HEAD)], "{name}");
+            assert_eq!((event.wire_bytes, event.slot, event.reserved), (len as u32, 0, 0));
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Each packet's fate as it happens: the reading end of what the kernel programs tell (`shaper_common::trace`).
 
 mod fate;
+mod head;
 mod lease;
 mod packet;
 mod time;

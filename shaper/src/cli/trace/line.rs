@@ -115,6 +115,7 @@ mod tests {
             protocol: "udp".into(),
             bytes: 98,
             packets: 1,
+            rule: 0,
             fates: vec![Fate::Reordered, Fate::Delayed],
             why: None,
             delay: Some(Delay::from_ms(5)),
