@@ -117,7 +117,8 @@ fn needs(assessment: &Assessment) -> Needs {
     Needs { available, missing: named(Some(false)), untried: named(None) }
 }
 
-fn kernel() -> String {
+/// The kernel's release.
+pub(super) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease")
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }

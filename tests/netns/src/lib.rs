@@ -14,6 +14,7 @@ pub mod foreign;
 pub mod kernel;
 pub mod named;
 pub mod node;
+pub mod pcapng;
 pub mod process;
 pub mod progress;
 pub mod reading;

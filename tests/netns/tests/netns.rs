@@ -26,6 +26,8 @@ mod leftovers;
 mod loss;
 #[path = "netns/parity.rs"]
 mod parity;
+#[path = "netns/pcapng.rs"]
+mod pcapng;
 #[path = "netns/refusals.rs"]
 mod refusals;
 #[path = "netns/reorder.rs"]
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             corrupt::cases(),
             reorder::cases(),
             parity::cases(),
+            pcapng::cases(),
             throughput::cases(),
             idempotence::cases(),
             restore::cases(),
