@@ -3,18 +3,26 @@
 //! Integers only, `repr(C)`, no implicit padding: each layout is asserted below, and [`ABI_VERSION`] goes up with any
 //! change, so that a binary never misreads the maps that another version left attached.
 
-/// Version of every layout in this module; stored in [`Link::abi_version`].
-pub const ABI_VERSION: u32 = 2;
+use crate::lookup::PrefixKey;
+
+/// Version of every layout in this module and in [`crate::lookup`]; stored in [`Link::abi_version`].
+pub const ABI_VERSION: u32 = 3;
 
 /// Names of the maps in the object.
 pub mod map {
     /// Array of one [`super::Link`].
     pub const LINK: &str = "SHAPER_LINK";
-    /// Hash from rule id to [`super::Rule`]; a hash, because its update swaps the whole value at once.
+    /// Array of one [`crate::lookup::Search`].
+    pub const SEARCH: &str = "SHAPER_SEARCH";
+    /// Hash from [`crate::lookup::PrefixKey`] to [`crate::lookup::Match`].
+    pub const PREFIXES: &str = "SHAPER_PREFIXES";
+    /// Hash from [`crate::lookup::PortKey`] to [`crate::lookup::Candidates`].
+    pub const PORTS: &str = "SHAPER_PORTS";
+    /// Hash from a rule's slot to [`super::Entry`]; a hash, because its update swaps the whole value at once.
     pub const RULES: &str = "SHAPER_RULES";
-    /// Array from rule id to [`super::RuleState`].
+    /// Array from a rule's slot to [`super::RuleState`].
     pub const STATES: &str = "SHAPER_STATES";
-    /// Per-CPU array from rule id to [`super::Counters`].
+    /// Per-CPU array from a rule's slot to [`super::Counters`]; slot 0 has the packets that met no rule.
     pub const COUNTERS: &str = "SHAPER_COUNTERS";
     /// Memory-mappable array of one [`super::RelayReport`].
     pub const RELAY: &str = "SHAPER_RELAY";
@@ -40,6 +48,8 @@ pub mod program {
     pub const RETURN: &str = "shaper_return";
     /// Engines `edt` and `netem`, on the link's ingress: matches what goes to the ifb.
     pub const DIVERT: &str = "shaper_divert";
+    /// Behind the one that decides, where packets are to be answered: sends the sender a reset or an ICMP error.
+    pub const ANSWER: &str = "shaper_answer";
 }
 
 /// How one destination is shaped.
@@ -64,6 +74,8 @@ pub struct Rule {
     pub seed: u64,
     /// `CLOCK_MONOTONIC` time from which the rule no longer applies. Zero: never.
     pub expires_ns: u64,
+    /// `CLOCK_MONOTONIC` time from which [`Rule::filter`] applies. Zero: from the beginning.
+    pub filter_from_ns: u64,
     /// Index that [`RuleState::sequence`] had when the rule came: its packets are numbered from there.
     pub first_index: u64,
     /// [`crate::loss::Model::Pattern`]: packet *n* is lost where bit *n* modulo [`Rule::loss_pattern_len`] is set.
@@ -104,12 +116,60 @@ pub struct Rule {
     pub flags: u32,
     /// Part of the random draws, so that two rules of one seed differ.
     pub id: u32,
+    /// A [`crate::filter::Filter`] discriminant.
+    pub filter: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Bits of [`Rule::flags`].
 pub mod rule_flag {
     /// No packet departs before one that arrived earlier.
     pub const KEEP_ORDER: u32 = 1;
+}
+
+/// One rule of a set: what the programs do, and what only user space reads.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// What happens to its packets.
+    pub rule: Rule,
+    /// What the user said of it that the programs need not know.
+    pub asked: Asked,
+}
+
+/// What the user said of a rule, as far as [`Rule`] and the tables do not say it as the user did.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Its peers, valid with [`asked::PREFIX`]; else all of both families.
+    pub prefix: PrefixKey,
+    /// The peer's port; zero: any.
+    pub port: u16,
+    /// `IPPROTO_*`, valid with [`asked::PROTOCOL`].
+    pub protocol: u8,
+    /// [`asked`] bits.
+    pub flags: u8,
+    /// Queue bound in bytes; zero: given as time, or not given.
+    pub queue_bytes: u32,
+    /// Burst in bytes; zero: none.
+    pub burst_bytes: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// `CLOCK_MONOTONIC` time at which the rule came as it is.
+    pub since_ns: u64,
+    /// The counters then: what became of packets under it is the difference.
+    pub before: Counters,
+}
+
+/// Bits of [`Asked::flags`].
+pub mod asked {
+    /// The rule is for one protocol.
+    pub const PROTOCOL: u8 = 1;
+    /// The rule has a shape, and not only a filter.
+    pub const SHAPE: u8 = 1 << 1;
+    /// The rule is for the peers of one prefix.
+    pub const PREFIX: u8 = 1 << 2;
 }
 
 /// What a rule remembers from packet to packet; changed by atomic operations only.
@@ -152,12 +212,18 @@ pub struct Counters {
     pub reordered: u64,
     /// Packets marked congestion experienced.
     pub marked: u64,
+    /// Packets dropped or answered, as the rule's filter asks.
+    pub filtered: u64,
+    /// Packets not shaped: no rule is for them.
+    pub passed_unmatched: u64,
     /// Packets not shaped: neighbour discovery and other frames that are not IP.
     pub passed_not_ip: u64,
     /// Packets not shaped: the rule's time was over.
     pub passed_expired: u64,
     /// Packets not shaped: nobody was there to hold them.
     pub passed_unheld: u64,
+    /// Packets dropped: nobody was there to hold them, and they must not pass ([`link_flag::FAIL_CLOSED`]).
+    pub dropped_unheld: u64,
 }
 
 impl Counters {
@@ -187,9 +253,12 @@ impl Counters {
             corrupted: of(self.corrupted, other.corrupted),
             reordered: of(self.reordered, other.reordered),
             marked: of(self.marked, other.marked),
+            filtered: of(self.filtered, other.filtered),
+            passed_unmatched: of(self.passed_unmatched, other.passed_unmatched),
             passed_not_ip: of(self.passed_not_ip, other.passed_not_ip),
             passed_expired: of(self.passed_expired, other.passed_expired),
             passed_unheld: of(self.passed_unheld, other.passed_unheld),
+            dropped_unheld: of(self.dropped_unheld, other.dropped_unheld),
         }
     }
 }
@@ -208,8 +277,8 @@ pub struct Link {
     pub direction: u32,
     /// The TAP of `relay`, or the ifb of an ingress shape; zero: none.
     pub holder_ifindex: u32,
-    /// htb class of `netem` for packets to shape, as `skb->priority`.
-    pub classid: u32,
+    /// `netem`: handle of the htb qdisc, in which a rule's slot is the minor number of its class.
+    pub htb: u32,
     /// `relay`: heartbeats older than this mean that nobody reads the TAP.
     pub stale_after_ns: u64,
     /// [`undo`] bits: what `clear` has to take back.
@@ -218,14 +287,22 @@ pub struct Link {
     pub gso_max_segs_before: u32,
     /// The link's `gso_max_segs` as we set it, valid with [`undo::GSO_MAX_SEGS`].
     pub gso_max_segs_set: u32,
-    /// Queue bound as the user gave it, in bytes; zero: given as time, or not given.
-    pub queue_bytes: u32,
+    /// Rules in force; zero: none yet, and every packet passes.
+    pub rules: u32,
     /// 1 when the user asked for this engine, 0 when it was picked.
     pub engine_asked: u32,
-    /// Burst as the user gave it, in bytes; zero: none.
-    pub burst_bytes: u32,
-    /// The counters when this shape came: what became of packets under it is the difference.
-    pub before: Counters,
+    /// [`link_flag`] bits.
+    pub flags: u32,
+}
+
+/// Bits of [`Link::flags`].
+pub mod link_flag {
+    /// ARP and neighbour discovery are shaped as any packet, by the rule for all peers.
+    pub const SHAPE_NEIGHBOURS: u32 = 1;
+    /// Nothing passes, whatever it is: the link looks as if its cable were pulled.
+    pub const DOWN: u32 = 1 << 1;
+    /// What nobody can hold is dropped, and does not pass unshaped.
+    pub const FAIL_CLOSED: u32 = 1 << 2;
 }
 
 /// Bits of [`Link::undo`].
@@ -328,10 +405,12 @@ impl Default for RelayReport {
 }
 
 const _: () = {
-    assert!(size_of::<Rule>() == 168 && align_of::<Rule>() == 8);
+    assert!(size_of::<Rule>() == 184 && align_of::<Rule>() == 8);
     assert!(size_of::<RuleState>() == 24);
-    assert!(size_of::<Counters>() == 120);
-    assert!(size_of::<Link>() == 56 + size_of::<Counters>() && align_of::<Link>() == 8);
+    assert!(size_of::<Counters>() == 144);
+    assert!(size_of::<Asked>() == 48 + size_of::<Counters>() && align_of::<Asked>() == 8);
+    assert!(size_of::<Entry>() == size_of::<Rule>() + size_of::<Asked>());
+    assert!(size_of::<Link>() == 56 && align_of::<Link>() == 8);
     assert!(size_of::<HoldHeader>() == 16);
     assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);
 };
@@ -344,6 +423,8 @@ pub unsafe trait Plain: Copy {}
 
 // SAFETY: `repr(C)`, integers only, and the size assertions above leave no room for padding.
 unsafe impl Plain for Rule {}
+// SAFETY: as above.
+unsafe impl Plain for Entry {}
 // SAFETY: as above.
 unsafe impl Plain for RuleState {}
 // SAFETY: as above.

@@ -61,8 +61,6 @@ pub struct Frame {
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The rule no longer applies: the packet goes on as if it did not exist.
-    Expired,
     /// It is lost, as asked.
     Lost,
     /// The bottleneck's queue was full.
@@ -106,12 +104,9 @@ const ATTEMPTS: u32 = 4;
 /// The same for a packet's index, before it is taken with the memory of another packet than the one before.
 const INDEX_ATTEMPTS: u32 = 2;
 
-/// Decides the fate of a frame that arrives at `now_ns`, in the order of a real path: loss, copy, damage, bottleneck, delay.
+/// Decides the fate of a frame that arrives at `now_ns` and meets a rule that is in force, in the order of a real path: loss, copy, damage, bottleneck, delay.
 #[inline(always)]
 pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns: u64) -> Fate {
-    if rule.expires_ns != 0 && now_ns >= rule.expires_ns {
-        return Fate::Expired;
-    }
     let (index, events) = next(rule, state.sequence, frame.wire_packets);
     if events.lost != 0 {
         return Fate::Lost;
@@ -272,7 +267,7 @@ mod tests {
     fn at_ns(fate: Fate) -> Option<u64> {
         match fate {
             Fate::Depart { packet, .. } => Some(packet.at_ns),
-            Fate::Expired | Fate::Lost | Fate::QueueFull => None,
+            Fate::Lost | Fate::QueueFull => None,
         }
     }
 
@@ -336,14 +331,6 @@ mod tests {
                 prop_assert_eq!(at_ns(slow).unwrap(), at_ns(fast).unwrap() + serialisation);
             }
         }
-    }
-
-    #[test]
-    fn an_expired_rule_leaves_packets_alone() {
-        let rule = Rule { latency_ns: 5, expires_ns: 2_000, ..Rule::default() };
-        let fates = fates(&rule, &[(999, 64), (1, 64)]);
-        assert_eq!(at_ns(fates[0].1), Some(2_004));
-        assert_eq!(fates[1], (2_000, Fate::Expired));
     }
 
     #[test]

@@ -20,36 +20,57 @@ pub struct Lease {
     pub missed: u64,
 }
 
+/// First bytes of each packet that are told: Ethernet, IPv6, and TCP with its options fit.
+pub const HEAD: usize = 96;
+
 /// What became of one packet.
+///
+/// The delays are apart, for two zeros side by side become a call of `memset`, a loop that the verifier follows.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// `CLOCK_MONOTONIC` time at which the packet met the program.
     pub arrival_ns: u64,
     /// Delay that it was given.
     pub delay_ns: u64,
-    /// Delay that its copy was given.
-    pub copy_delay_ns: u64,
-    /// Where it is from: an IPv6 address, or an IPv4 address in the first four bytes.
-    pub source: [u8; 16],
-    /// Where it goes.
-    pub destination: [u8; 16],
     /// Bytes on the wire.
     pub wire_bytes: u32,
     /// Packets on the wire; more than one for a GSO frame.
     pub wire_packets: u32,
+    /// Delay that its copy was given.
+    pub copy_delay_ns: u64,
     /// [`fate`] bits.
     pub fates: u32,
-    /// The first four bytes behind the IP header: two ports in network order, where the protocol has ports.
-    pub ports: [u8; 4],
-    /// `ETH_P_*`, in network order.
-    pub ethertype: [u8; 2],
-    /// Offset of an IPv4 fragment and its flags, in network order.
-    pub fragment: [u8; 2],
-    /// `IPPROTO_*` of the IPv4 packet, or of the header behind the first of the IPv6 packet.
-    pub protocol: u8,
+    /// The rule that it met.
+    pub slot: u32,
+    /// How many bytes of `head` are the packet's, at most [`HEAD`].
+    pub head_len: u32,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: u32,
+    /// The packet's first bytes, from its Ethernet header on; behind `head_len` is whatever was there before.
+    pub head: [u8; HEAD],
+}
+
+impl Event {
+    /// Nothing that became of no packet.
+    pub const EMPTY: Self = Self {
+        arrival_ns: 0,
+        delay_ns: 0,
+        wire_bytes: 0,
+        wire_packets: 0,
+        copy_delay_ns: 0,
+        fates: 0,
+        slot: 0,
+        head_len: 0,
+        reserved: 0,
+        head: [0; HEAD],
+    };
+
+    /// The packet's first bytes.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head[..HEAD.min(self.head_len as usize)]
+    }
 }
 
 /// Bits of [`Event::fates`].
@@ -80,11 +101,17 @@ pub mod fate {
     pub const COPY_QUEUE_FULL: u32 = 1 << 11;
     /// One bit of its copy is flipped.
     pub const COPY_CORRUPTED: u32 = 1 << 12;
+    /// Not shaped: no rule is for it.
+    pub const PASSED_UNMATCHED: u32 = 1 << 13;
+    /// Dropped or answered, as the rule's filter asks.
+    pub const FILTERED: u32 = 1 << 14;
+    /// Dropped: nobody was there to hold it, and it must not pass unshaped.
+    pub const DROPPED_UNHELD: u32 = 1 << 15;
 }
 
 const _: () = {
     assert!(size_of::<Lease>() == 24);
-    assert!(size_of::<Event>() == 80 && align_of::<Event>() == 8);
+    assert!(size_of::<Event>() == 144 && align_of::<Event>() == 8);
 };
 
 // SAFETY: `repr(C)`, integers only, and the size assertions above leave no room for padding.

@@ -1,6 +1,5 @@
-//! Ingress shapes of `edt` and `netem`: what is to be shaped goes through an ifb, whose egress then has a qdisc.
+//! Ingress shapes of `edt` and `netem`: packets go through an ifb, whose egress then has a qdisc.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
 use shaper_common::trace::fate;
 
@@ -11,33 +10,22 @@ use crate::{maps, packet, trace};
 const MATCH: i32 = -1;
 const NO_MATCH: i32 = 0;
 
+/// Matches all packets while the ifb is there, so that one program decides about them: the one on the ifb.
 #[inline(always)]
 pub(crate) fn ingress(ctx: &TcContext) -> i32 {
-    let (Some(link), Some(rule)) = (maps::link(), maps::rule()) else {
+    let Some(link) = maps::link() else {
         return NO_MATCH;
     };
-    // SAFETY: no arguments.
-    let expired = rule.expires_ns != 0 && unsafe { bpf_ktime_get_ns() } >= rule.expires_ns;
-    let shapeable = packet::is_shapeable(ctx);
     // A redirect to a device that is gone would drop the packet.
-    let held = packet::is_device(ctx, link.holder_ifindex);
-    if shapeable && !expired && held {
-        // The program on the ifb tells of it.
+    if link.rules != 0 && packet::is_device(ctx, link.holder_ifindex) {
         return MATCH;
     }
-    if let Some(counters) = maps::counters() {
+    if let Some(counters) = maps::counters(0) {
         let frame = packet::frame(ctx);
         counters.packets += u64::from(frame.wire_packets);
         counters.bytes += u64::from(frame.wire_bytes);
-        let (passed, fates) = if !shapeable {
-            (&mut counters.passed_not_ip, fate::PASSED_NOT_IP)
-        } else if expired {
-            (&mut counters.passed_expired, fate::PASSED_EXPIRED)
-        } else {
-            (&mut counters.passed_unheld, fate::PASSED_UNHELD)
-        };
-        *passed += u64::from(frame.wire_packets);
-        trace::tell(ctx, frame, Outcome::of(0, fates));
+        counters.passed_unheld += u64::from(frame.wire_packets);
+        trace::tell(ctx, frame, Outcome::of(0, fate::PASSED_UNHELD));
     }
     NO_MATCH
 }

@@ -1,7 +1,7 @@
 //! The kernel programs of `shaper`: entry points, one for each hook.
 //!
 //! What happens to a packet is decided in `shaper_common`; here is only how a packet is looked at ([`packet`]), where
-//! state is kept ([`maps`]), what the engines have in common ([`shape`]), how that is told ([`trace`]), and who holds the
+//! state is kept ([`maps`]), which rule it meets ([`rules`]), what the engines have in common ([`shape`]), how that is told ([`trace`]), and who holds the
 //! packet until its departure ([`edt`], [`netem`], [`relay`], [`ifb`]). On any other target than BPF this is an empty
 //! program, so that plain cargo commands work without the eBPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -20,6 +20,8 @@ mod netem;
 mod packet;
 #[cfg(target_arch = "bpf")]
 mod relay;
+#[cfg(target_arch = "bpf")]
+mod rules;
 #[cfg(target_arch = "bpf")]
 mod shape;
 #[cfg(target_arch = "bpf")]

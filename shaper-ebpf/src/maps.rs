@@ -6,14 +6,22 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
-use shaper_common::abi::{ABI_VERSION, Counters, Link, RelayReport, Rule, RuleState};
+use shaper_common::abi::{ABI_VERSION, Counters, Entry, Link, RelayReport, Rule, RuleState};
 use shaper_common::decide::{Shared, State};
+use shaper_common::lookup::{Candidates, Match, PortKey, PrefixKey, Search, Tables};
 use shaper_common::trace::{Event, Lease, RING_BYTES};
 
 #[map]
 static SHAPER_LINK: Array<Link> = Array::with_max_entries(1, 0);
+// User space makes those that depend on the number of rules as large as it needs them.
 #[map]
-static SHAPER_RULES: HashMap<u32, Rule> = HashMap::with_max_entries(1, 0);
+static SHAPER_SEARCH: Array<Search> = Array::with_max_entries(1, 0);
+#[map]
+static SHAPER_PREFIXES: HashMap<PrefixKey, Match> = HashMap::with_max_entries(1, 0);
+#[map]
+static SHAPER_PORTS: HashMap<PortKey, Candidates> = HashMap::with_max_entries(1, 0);
+#[map]
+static SHAPER_RULES: HashMap<u32, Entry> = HashMap::with_max_entries(1, 0);
 #[map]
 static SHAPER_STATES: Array<RuleState> = Array::with_max_entries(1, 0);
 #[map]
@@ -32,17 +40,40 @@ pub(crate) fn link() -> Option<&'static Link> {
     SHAPER_LINK.get(0).filter(|link| link.abi_version == ABI_VERSION)
 }
 
-/// The rule for everything.
+/// Where searches for a peer begin.
 #[inline(always)]
-pub(crate) fn rule() -> Option<&'static Rule> {
-    // SAFETY: the value is replaced as a whole and freed after an RCU grace period; programs run inside one.
-    unsafe { SHAPER_RULES.get(&0) }
+pub(crate) fn search() -> Option<&'static Search> {
+    SHAPER_SEARCH.get(0)
 }
 
-/// What the rule remembers.
+/// The tables that are searched.
+pub(crate) struct Hashes;
+
+impl Tables for Hashes {
+    #[inline(always)]
+    fn prefix(&self, key: &PrefixKey) -> Option<Match> {
+        // SAFETY: values are never changed while programs look at them: another rule set comes with maps of its own.
+        unsafe { SHAPER_PREFIXES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn port(&self, key: &PortKey) -> Option<Candidates> {
+        // SAFETY: as above.
+        unsafe { SHAPER_PORTS.get(key) }.copied()
+    }
+}
+
+/// The rule in a slot.
 #[inline(always)]
-pub(crate) fn state() -> Option<State<'static, Atomic>> {
-    let state = SHAPER_STATES.get_ptr_mut(0)?;
+pub(crate) fn rule(slot: u32) -> Option<&'static Rule> {
+    // SAFETY: the value is replaced as a whole and freed after an RCU grace period; programs run inside one.
+    unsafe { SHAPER_RULES.get(&slot) }.map(|entry| &entry.rule)
+}
+
+/// What the rule in a slot remembers.
+#[inline(always)]
+pub(crate) fn state(slot: u32) -> Option<State<'static, Atomic>> {
+    let state = SHAPER_STATES.get_ptr_mut(slot)?;
     // SAFETY: array elements live as long as the program; the fields are only changed by atomic operations.
     let free_at_ns = unsafe { Atomic::from_ptr(&raw mut (*state).free_at_ns) };
     // SAFETY: as above.
@@ -52,10 +83,10 @@ pub(crate) fn state() -> Option<State<'static, Atomic>> {
     Some(State { free_at_ns, sequence, last_at_ns })
 }
 
-/// This CPU's counters of the rule.
+/// This CPU's counters of the rule in a slot; slot 0 is that of packets that met no rule.
 #[inline(always)]
-pub(crate) fn counters() -> Option<&'static mut Counters> {
-    let counters = SHAPER_COUNTERS.get_ptr_mut(0)?;
+pub(crate) fn counters(slot: u32) -> Option<&'static mut Counters> {
+    let counters = SHAPER_COUNTERS.get_ptr_mut(slot)?;
     // SAFETY: the element is this CPU's own, and a program is not preempted by another of ours on one CPU.
     Some(unsafe { &mut *counters })
 }
@@ -78,13 +109,14 @@ pub(crate) fn told_until_ns() -> u64 {
     unsafe { (&raw const (*lease).until_ns).read_volatile() }
 }
 
-/// Tells of a packet, or counts it where there is no room.
+/// Tells of a packet what `fill` writes, in place, or counts it where there is no room.
 #[inline(always)]
-pub(crate) fn tell(event: &Event) {
-    if SHAPER_TRACE.output::<Event>(event, 0).is_ok() {
-        return;
-    }
-    if let Some(lease) = SHAPER_LEASE.get_ptr_mut(0) {
+pub(crate) fn tell(fill: impl FnOnce(&mut Event)) {
+    if let Some(mut entry) = SHAPER_TRACE.reserve::<Event>(0) {
+        // SAFETY: an `Event` is integers only, for which the ring's memory is a value whatever it holds.
+        fill(unsafe { entry.assume_init_mut() });
+        entry.submit(0);
+    } else if let Some(lease) = SHAPER_LEASE.get_ptr_mut(0) {
         // SAFETY: array elements live as long as the program; the programs only add to this field.
         unsafe { Atomic::from_ptr(&raw mut (*lease).missed) }.fetch_add(1);
     }

@@ -1,16 +1,15 @@
 //! What the engines that decide with our core have in common: count the packet, decide, hand it to whoever holds it.
 
 use aya_ebpf::bindings::TC_ACT_STOLEN;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
-use shaper_common::abi::{Counters, Link, Rule};
-use shaper_common::decide::{Copied, Departure, Fate, Frame, State, decide};
+use shaper_common::abi::{Counters, Link, link_flag};
+use shaper_common::decide::{Copied, Departure, Fate, Frame, decide};
 use shaper_common::probability::is_less;
 use shaper_common::trace::fate;
 
-use crate::maps::Atomic;
+use crate::rules::Met;
 use crate::trace::Outcome;
-use crate::{maps, packet, trace};
+use crate::{maps, packet, rules, trace};
 
 /// Whoever keeps packets until their departure.
 pub(crate) trait Holder {
@@ -28,50 +27,32 @@ pub(crate) fn shape<H: Holder>(ctx: &TcContext) -> i32 {
     if packet::take_shaped(ctx) {
         return packet::PASS;
     }
-    let (Some(link), Some(rule), Some(state), Some(counters)) =
-        (maps::link(), maps::rule(), maps::state(), maps::counters())
-    else {
+    let Some(link) = maps::link().filter(|link| link.rules != 0) else {
         return packet::PASS;
     };
     let frame = packet::frame(ctx);
     let mut outcome = Outcome::default();
-    let verdict = meet::<H>(ctx, link, &Place { rule, state }, counters, frame, &mut outcome);
+    let verdict = match rules::meet(ctx, link, frame, &mut outcome) {
+        Ok(met) => go::<H>(ctx, link, met, frame, &mut outcome),
+        Err(verdict) => verdict,
+    };
     trace::tell(ctx, frame, outcome);
     verdict
 }
 
 /// Lets the packet meet its fate, counts it, and returns the verdict.
 #[inline(always)]
-fn meet<H: Holder>(
-    ctx: &TcContext,
-    link: &Link,
-    place: &Place,
-    counters: &mut Counters,
-    frame: Frame,
-    outcome: &mut Outcome,
-) -> i32 {
+fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: &mut Outcome) -> i32 {
+    let Met { slot, rule, counters } = met;
+    let now_ns = outcome.arrival_ns;
     let packets = u64::from(frame.wire_packets);
-    counters.packets += packets;
-    counters.bytes += u64::from(frame.wire_bytes);
-    if !packet::is_shapeable(ctx) {
-        counters.passed_not_ip += packets;
-        outcome.fates = fate::PASSED_NOT_IP;
+    let Some(state) = maps::state(slot) else {
         return packet::PASS;
-    }
-    // SAFETY: no arguments.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
-    outcome.arrival_ns = now_ns;
+    };
     if !H::is_there(ctx, link, now_ns) {
-        counters.passed_unheld += packets;
-        outcome.fates = fate::PASSED_UNHELD;
-        return packet::PASS;
+        return unheld(link, counters, packets, outcome);
     }
-    let (departure, copy, reordered, marked) = match decide(place.rule, &place.state, frame, now_ns) {
-        Fate::Expired => {
-            counters.passed_expired += packets;
-            outcome.fates = fate::PASSED_EXPIRED;
-            return packet::PASS;
-        }
+    let (departure, copy, reordered, marked) = match decide(rule, &state, frame, now_ns) {
         // Not drops that the sender would be told of: no real path tells.
         Fate::Lost => {
             counters.lost += packets;
@@ -112,9 +93,7 @@ fn meet<H: Holder>(
     } else if let Some(verdict) = H::take(ctx, link, departure) {
         verdict
     } else {
-        counters.passed_unheld += packets;
-        outcome.fates |= fate::PASSED_UNHELD;
-        return packet::PASS;
+        return unheld(link, counters, packets, outcome);
     };
     count_corrupted(counters, departure, packets);
     counters.reordered += reordered * packets;
@@ -129,10 +108,17 @@ fn meet<H: Holder>(
     verdict
 }
 
-/// Where the packet is.
-struct Place {
-    rule: &'static Rule,
-    state: State<'static, Atomic>,
+/// The verdict for a packet that nobody can hold.
+#[inline(always)]
+fn unheld(link: &Link, counters: &mut Counters, packets: u64, outcome: &mut Outcome) -> i32 {
+    if link.flags & link_flag::FAIL_CLOSED != 0 {
+        counters.dropped_unheld += packets;
+        outcome.fates |= fate::DROPPED_UNHELD;
+        return TC_ACT_STOLEN as i32;
+    }
+    counters.passed_unheld += packets;
+    outcome.fates |= fate::PASSED_UNHELD;
+    packet::PASS
 }
 
 #[inline(always)]

@@ -13,6 +13,8 @@ use crate::{maps, packet};
 pub(crate) struct Outcome {
     /// When it arrived; zero: nobody has looked at the clock yet.
     pub(crate) arrival_ns: u64,
+    /// Slot of the rule that it met; zero: none.
+    pub(crate) slot: u32,
     /// [`shaper_common::trace::fate`] bits.
     pub(crate) fates: u32,
     /// Delay that the packet was given.
@@ -59,15 +61,15 @@ pub(crate) fn tell(ctx: &TcContext, frame: Frame, outcome: Outcome) {
     if arrival_ns >= until_ns {
         return;
     }
-    let mut event = Event {
-        arrival_ns,
-        delay_ns: outcome.delay_ns,
-        copy_delay_ns: outcome.copy_delay_ns,
-        wire_bytes: frame.wire_bytes,
-        wire_packets: frame.wire_packets,
-        fates: outcome.fates,
-        ..Event::default()
-    };
-    packet::identify(ctx, &mut event);
-    maps::tell(&event);
+    maps::tell(|event| {
+        event.arrival_ns = arrival_ns;
+        event.delay_ns = outcome.delay_ns;
+        event.wire_bytes = frame.wire_bytes;
+        event.wire_packets = frame.wire_packets;
+        event.copy_delay_ns = outcome.copy_delay_ns;
+        event.fates = outcome.fates;
+        event.slot = outcome.slot;
+        event.reserved = 0;
+        event.head_len = packet::load_head(ctx, &mut event.head);
+    });
 }

@@ -141,7 +141,7 @@ mod tests {
 
     /// What the core makes of `packets` packets under `shape`.
     fn counted(shape: &str, packets: u64, seed: u64) -> Counters {
-        let rule = rule::of_shape(&shape_of(shape), Direction::Egress, seed, 0);
+        let rule = rule::of_shape(&shape_of(shape), seed);
         let [free_at_ns, sequence, last_at_ns] = [const { AtomicU64::new(0) }; 3];
         let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
         let mut counters = Counters::default();

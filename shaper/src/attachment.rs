@@ -19,10 +19,19 @@ pub const FINISH_PREF: u16 = PREF - 1;
 pub const FILTER_HANDLE: u32 = 1;
 /// Handle of a root qdisc of ours.
 pub const ROOT: Handle = Handle::qdisc(0x5a00);
-/// The htb class for packets to shape.
-pub const CLASS: Handle = Handle::new(0x5a00, 1);
-/// Handle of the netem below [`CLASS`].
-pub const LEAF: Handle = Handle::qdisc(0x5a01);
+
+/// The htb class of the rule in a slot.
+#[must_use]
+pub const fn class(slot: u32) -> Handle {
+    Handle::new(ROOT.major(), slot as u16)
+}
+
+/// Handle of the netem below the [`class`] of a slot.
+#[must_use]
+pub const fn leaf(slot: u32) -> Handle {
+    Handle::qdisc(ROOT.major() + slot as u16)
+}
+
 /// What our filters' names start with.
 const FILTER_PREFIX: &str = "shaper_";
 
@@ -135,27 +144,42 @@ impl Survey {
             }
             let ours = filter.pref == PREF && is_named(&|name| name.starts_with(FILTER_PREFIX));
             match filter.bpf.and_then(|program| program.id) {
-                Some(id) if ours => self.attachments.push(self.attachment(link, direction, id)),
+                Some(id) if ours => {
+                    let found = self.attachment(socket, link, direction, id)?;
+                    self.attachments.push(found);
+                }
                 _ => self.foreign_filters.push(link.ifindex),
             }
         }
         Ok(())
     }
 
-    fn attachment(&self, link: &Link, direction: Direction, program: u32) -> Attachment {
-        let maps = Maps::of_program(program);
-        let record = match &maps {
-            Ok(maps) => maps.link(),
-            // The maps' own error is reported from `maps`.
-            Err(_) => Ok(abi::Link::default()),
-        };
+    fn attachment(
+        &self,
+        socket: &mut Socket,
+        link: &Link,
+        direction: Direction,
+        program: u32,
+    ) -> Result<Attachment, netlink::Error> {
         let names = [tap_name(direction, link.ifindex), ifb_name(link.ifindex)];
         let belongs = |other: &&Link| {
             is_holder(other)
                 && (other.name == names[0] || direction == Direction::Ingress && other.name == names[1])
         };
         let holder = self.links.iter().find(belongs).cloned();
-        Attachment { link: link.clone(), direction, program, maps, record, holder }
+        // The program on the link only diverts to the ifb, where the one is that decides.
+        let decider = match &holder {
+            Some(ifb) if ifb.name == names[1] => decider_on(socket, &ifb.device())?,
+            _ => None,
+        };
+        let program = decider.unwrap_or(program);
+        let maps = Maps::of_program(program);
+        let record = match &maps {
+            Ok(maps) => maps.link(),
+            // The maps' own error is reported from `maps`.
+            Err(_) => Ok(abi::Link::default()),
+        };
+        Ok(Attachment { link: link.clone(), direction, program, maps, record, holder })
     }
 
     /// The attachment of one direction of a link.
@@ -176,10 +200,12 @@ impl Survey {
         self.qdiscs.iter().find(|qdisc| qdisc.ifindex == ifindex && qdisc.parent == Handle::ROOT)
     }
 
-    /// The netem below our htb class on a link.
-    #[must_use]
-    pub fn leaf(&self, ifindex: u32) -> Option<&tc::Observed> {
-        self.qdiscs.iter().find(|qdisc| qdisc.ifindex == ifindex && qdisc.parent == CLASS)
+    /// The netem qdiscs below our htb classes on a link, by slot.
+    pub fn leaves(&self, ifindex: u32) -> impl Iterator<Item = (u32, &tc::Observed)> {
+        let ours = move |qdisc: &&tc::Observed| {
+            qdisc.ifindex == ifindex && qdisc.parent.major() == ROOT.major() && qdisc.parent.minor() != 0
+        };
+        self.qdiscs.iter().filter(ours).map(|qdisc| (u32::from(qdisc.parent.minor()), qdisc))
     }
 
     /// Devices of ours that belong to no attachment: of an `apply` that was killed, or whose link is gone.
@@ -192,4 +218,11 @@ impl Survey {
         };
         self.links.iter().filter(|link| is_holder(link) && !used(link)).map(Link::device).collect()
     }
+}
+
+/// Id of our program on the egress of an ifb; none where a killed `apply` left the ifb without one.
+fn decider_on(socket: &mut Socket, ifb: &Device) -> Result<Option<u32>, netlink::Error> {
+    let filters = filter::dump(socket, ifb, Handle::EGRESS)?;
+    let ours = filters.into_iter().filter(|filter| filter.pref == PREF).filter_map(|filter| filter.bpf);
+    Ok(ours.filter(|program| program.name.starts_with(FILTER_PREFIX)).find_map(|program| program.id))
 }

@@ -13,6 +13,7 @@ pub mod probe;
 mod prose;
 pub mod relay;
 pub mod report;
+pub mod rules;
 pub mod shape;
 mod signals;
 pub mod target;

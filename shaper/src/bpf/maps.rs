@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
-use shaper_common::abi::{self, Counters, Link, Plain, RelayReport, Rule, RuleState};
+use shaper_common::abi::{self, Counters, Entry, Link, Plain, RelayReport, RuleState};
+use shaper_common::lookup::Search;
 
 use super::object::Error;
 use super::sys;
+use crate::plan::set::{Set, Slotted};
 
-/// The only rule there is: the one for all peers.
-const RULE: u32 = 0;
+/// Entries that are read or written by one system call.
+const BATCH: usize = 4_096;
 
 /// The maps of one attachment, by name.
 #[derive(Debug, Default)]
@@ -34,7 +37,7 @@ impl Maps {
         let mut maps = Self::default();
         for id in sys::prog_map_ids(program.as_fd())? {
             let map = sys::map_fd_by_id(id)?;
-            let (name, _) = sys::map_info(map.as_fd())?;
+            let name = sys::map_info(map.as_fd())?.name;
             maps.insert(&name, map);
         }
         Ok(maps)
@@ -58,13 +61,41 @@ impl Maps {
         })
     }
 
+    /// Whether there is a map of that name with room for so many entries.
+    pub(super) fn has_room(&self, name: &str, max_entries: u32) -> bool {
+        self.fd(name).is_some_and(|map| sys::map_info(map).is_ok_and(|info| info.max_entries >= max_entries))
+    }
+
+    /// Whether there is room for so many slots.
+    #[must_use]
+    pub fn has_slots(&self, slots: u32) -> bool {
+        self.has_room(abi::map::COUNTERS, slots)
+    }
+
+    /// The maps that go on to live when other rules come: all but those that hold the rules.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptors left.
+    pub fn shared(&self) -> io::Result<Self> {
+        const OF_RULES: [&str; 4] = [abi::map::RULES, abi::map::SEARCH, abi::map::PREFIXES, abi::map::PORTS];
+        let mut shared = Self::default();
+        for (name, fd) in self.by_name.iter().filter(|(name, _)| !OF_RULES.contains(&name.as_str())) {
+            shared.insert(name, fd.try_clone()?);
+        }
+        Ok(shared)
+    }
+
     fn read<T: Plain>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.read_at(name, 0)
+    }
+
+    fn read_at<T: Plain>(&self, name: &str, key: u32) -> Result<Option<T>, Error> {
         let map = self.existing(name, "read")?;
         let mut value = MaybeUninit::<T>::zeroed();
         // SAFETY: as many bytes as `T` has, all zero before.
         let bytes =
             unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
-        let read = sys::map_lookup(map, &0u32.to_ne_bytes(), bytes).map_err(|source| Error::Map {
+        let read = sys::map_lookup(map, &key.to_ne_bytes(), bytes).map_err(|source| Error::Map {
             operation: "read",
             name: name.to_owned(),
             source,
@@ -74,10 +105,14 @@ impl Maps {
     }
 
     fn write<T: Plain>(&self, name: &str, value: &T) -> Result<(), Error> {
+        self.write_at(name, 0, value)
+    }
+
+    fn write_at<T: Plain>(&self, name: &str, key: u32, value: &T) -> Result<(), Error> {
         let map = self.existing(name, "write")?;
         // SAFETY: a `Plain` value has no padding, so all its bytes are initialised.
         let bytes = unsafe { std::slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<T>()) };
-        sys::map_update(map, &RULE.to_ne_bytes(), bytes).map_err(|source| Error::Map {
+        sys::map_update(map, &key.to_ne_bytes(), bytes).map_err(|source| Error::Map {
             operation: "write",
             name: name.to_owned(),
             source,
@@ -90,12 +125,12 @@ impl Maps {
     /// Also when another version laid the map out.
     pub fn link(&self) -> Result<Link, Error> {
         let map = self.existing(abi::map::LINK, "read")?;
-        let (_, value_size) = sys::map_info(map).map_err(|source| Error::Map {
+        let info = sys::map_info(map).map_err(|source| Error::Map {
             operation: "read",
             name: abi::map::LINK.to_owned(),
             source,
         })?;
-        let mut value = vec![0; value_size as usize];
+        let mut value = vec![0; info.value_size as usize];
         sys::map_lookup(map, &0u32.to_ne_bytes(), &mut value).map_err(|source| Error::Map {
             operation: "read",
             name: abi::map::LINK.to_owned(),
@@ -113,19 +148,89 @@ impl Maps {
         self.write(abi::map::LINK, link)
     }
 
-    /// The rule, when there is one.
-    pub fn rule(&self) -> Result<Option<Rule>, Error> {
-        self.read(abi::map::RULES)
+    /// The rules with their slots, by slot.
+    pub fn rules(&self) -> Result<Vec<(u32, Entry)>, Error> {
+        let name = abi::map::RULES;
+        let error = |source| Error::Map { operation: "read", name: name.to_owned(), source };
+        let map = self.existing(name, "read")?;
+        let capacity = sys::map_info(map).map_err(error)?.max_entries as usize;
+        let mut rules = Vec::new();
+        let (mut cursor, mut more) = (None, true);
+        let mut slots = vec![0u32; capacity.min(BATCH)];
+        let mut values = vec![Entry::default(); slots.len()];
+        while more {
+            let len = size_of_val(values.as_slice());
+            // SAFETY: as many bytes as the vector has; `Entry` is `Plain`.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), len) };
+            let count;
+            (count, more) = match sys::map_lookup_batch(map, &mut cursor, &mut slots, bytes) {
+                // A bucket has more entries than there is room for.
+                Err(errno) if errno.raw_os_error() == Some(libc::ENOSPC) => {
+                    slots.resize(slots.len() * 2, 0);
+                    values.resize(slots.len(), Entry::default());
+                    (cursor, more) = (None, true);
+                    rules.clear();
+                    continue;
+                }
+                read => read.map_err(error)?,
+            };
+            rules.extend(slots.iter().copied().zip(values.iter().copied()).take(count));
+        }
+        rules.sort_by_key(|(slot, _)| *slot);
+        Ok(rules)
     }
 
-    /// Swaps the rule as a whole: no packet sees half of it.
-    pub fn set_rule(&self, rule: &Rule) -> Result<(), Error> {
-        self.write(abi::map::RULES, rule)
+    /// Swaps the rule in a slot as a whole: no packet sees half of it.
+    pub fn set_rule(&self, slot: u32, entry: &Entry) -> Result<(), Error> {
+        self.write_at(abi::map::RULES, slot, entry)
     }
 
-    /// What the rule remembers; only with an engine that decides with our core.
-    pub fn state(&self) -> Result<Option<RuleState>, Error> {
-        self.read(abi::map::STATES)
+    /// Fills the maps that hold the rules; to be done before a program reads them.
+    pub fn fill(&self, set: &Set) -> Result<(), Error> {
+        let entries: Vec<(u32, Entry)> = set.rules.iter().map(|rule| (rule.slot, rule.entry)).collect();
+        self.write_all(abi::map::RULES, &entries)?;
+        self.write_all(abi::map::PREFIXES, &set.table.prefixes)?;
+        self.write_all(abi::map::PORTS, &set.table.ports)?;
+        self.write::<Search>(abi::map::SEARCH, &set.table.search)
+    }
+
+    fn write_all<K: Plain, V: Plain>(&self, name: &str, pairs: &[(K, V)]) -> Result<(), Error> {
+        let map = self.existing(name, "write")?;
+        for pairs in pairs.chunks(BATCH) {
+            let keys: Vec<K> = pairs.iter().map(|(key, _)| *key).collect();
+            let values: Vec<V> = pairs.iter().map(|(_, value)| *value).collect();
+            sys::map_update_batch(map, bytes_of(&keys), bytes_of(&values), pairs.len() as u32)
+                .map_err(|source| Error::Map { operation: "write", name: name.to_owned(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what the rule that had a slot before has left there.
+    pub fn wipe(&self, rule: &Slotted) -> Result<(), Error> {
+        if self.fd(abi::map::STATES).is_some() {
+            self.write_at(abi::map::STATES, rule.slot, &RuleState::default())?;
+        }
+        let cpus = vec![Counters::default(); possible_cpus().map_err(of_counters("write"))?];
+        let map = self.existing(abi::map::COUNTERS, "write")?;
+        sys::map_update(map, &rule.slot.to_ne_bytes(), bytes_of(&cpus)).map_err(of_counters("write"))
+    }
+
+    /// Takes a rule's state and counters over from maps that had less room.
+    pub fn take_over(&self, from: &Self, slot: u32) -> Result<(), Error> {
+        if let (Some(_), Some(state)) = (self.fd(abi::map::STATES), from.state(slot)?) {
+            self.write_at(abi::map::STATES, slot, &state)?;
+        }
+        let map = self.existing(abi::map::COUNTERS, "write")?;
+        let cpus = from.counters_of_cpus(slot)?;
+        sys::map_update(map, &slot.to_ne_bytes(), bytes_of(&cpus)).map_err(of_counters("write"))
+    }
+
+    /// What a rule remembers; `None` with an engine that does not decide with our core.
+    pub fn state(&self, slot: u32) -> Result<Option<RuleState>, Error> {
+        match self.fd(abi::map::STATES) {
+            Some(_) => self.read_at(abi::map::STATES, slot),
+            None => Ok(None),
+        }
     }
 
     /// What the relay says of itself.
@@ -138,26 +243,42 @@ impl Maps {
         self.write(abi::map::RELAY, report)
     }
 
-    /// What happened to the packets, summed over the CPUs.
-    pub fn counters(&self) -> Result<Counters, Error> {
-        let name = abi::map::COUNTERS;
-        let error = |source| Error::Map { operation: "read", name: name.to_owned(), source };
-        let map = self.existing(name, "read")?;
-        let cpus = possible_cpus().map_err(error)?;
+    /// What happened to the packets that met the rule in a slot, or none for slot 0, summed over the CPUs.
+    pub fn counters(&self, slot: u32) -> Result<Counters, Error> {
+        let cpus = self.counters_of_cpus(slot)?;
+        Ok(cpus.iter().fold(Counters::default(), |sum, one| sum.plus(one)))
+    }
+
+    fn counters_of_cpus(&self, slot: u32) -> Result<Vec<Counters>, Error> {
+        let map = self.existing(abi::map::COUNTERS, "read")?;
+        let cpus = possible_cpus().map_err(of_counters("read"))?;
         let mut values = vec![Counters::default(); cpus];
         let len = size_of_val(values.as_slice());
         // SAFETY: as many bytes as the vector has; `Counters` is `Plain` and a multiple of the 8 bytes to which the
         // kernel rounds a per-CPU value.
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), len) };
-        sys::map_lookup(map, &RULE.to_ne_bytes(), bytes).map_err(error)?;
-        Ok(values.iter().fold(Counters::default(), |sum, one| sum.plus(one)))
+        sys::map_lookup(map, &slot.to_ne_bytes(), bytes).map_err(of_counters("read"))?;
+        Ok(values)
     }
+}
+
+fn of_counters(operation: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Map { operation, name: abi::map::COUNTERS.to_owned(), source }
+}
+
+fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` values have no padding, so all their bytes are initialised.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
 }
 
 /// CPUs that a per-CPU value has room for: one more than the last of /sys/devices/system/cpu/possible.
 fn possible_cpus() -> io::Result<usize> {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    if let Some(cpus) = CPUS.get() {
+        return Ok(*cpus);
+    }
     let list = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
     let last = list.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<usize>().ok());
-    last.map(|last| last + 1)
+    last.map(|last| *CPUS.get_or_init(|| last + 1))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("CPU list `{}`", list.trim())))
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use aya_obj::generated::bpf_insn;
 use aya_obj::maps::Map;
+use shaper_common::abi;
 
 use super::maps::Maps;
 use super::sys::{self, LoadError, MapDef};
@@ -95,12 +96,21 @@ impl Object {
         Ok(Self { object: aya_obj::Object::parse(elf).map_err(Error::Parse)? })
     }
 
-    /// Makes the maps of the object; they live as long as somebody holds them.
-    pub fn create_maps(&self) -> Result<Maps, Error> {
-        let mut maps = Maps::default();
+    /// Makes the maps of the object, with the room that rules need; they live as long as somebody holds them.
+    pub fn create_maps(&self, room: &Room) -> Result<Maps, Error> {
+        self.create_maps_beside(room, Maps::default())
+    }
+
+    /// Makes those maps of the object that are not in `kept`, which may be too small for their place and are then not kept.
+    pub fn create_maps_beside(&self, room: &Room, kept: Maps) -> Result<Maps, Error> {
+        let mut maps = kept;
         for (name, map) in &self.object.maps {
-            let fd =
-                create_map(name, map).map_err(|source| Error::CreateMap { name: name.clone(), source })?;
+            let max_entries = room.of(name).unwrap_or(map.max_entries());
+            if maps.has_room(name, max_entries) {
+                continue;
+            }
+            let fd = create_map(name, map, max_entries)
+                .map_err(|source| Error::CreateMap { name: name.clone(), source })?;
             maps.insert(name, fd);
         }
         Ok(maps)
@@ -123,12 +133,46 @@ impl Object {
     }
 }
 
-fn create_map(name: &str, map: &Map) -> io::Result<OwnedFd> {
+/// Entries that the maps of one rule set need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Rules.
+    pub rules: u32,
+    /// Prefixes and markers.
+    pub prefixes: u32,
+    /// Rules for ports, as the kernel looks them up.
+    pub ports: u32,
+    /// Slots, for state and counters.
+    pub slots: u32,
+}
+
+impl Default for Room {
+    /// Room for one rule for all peers.
+    fn default() -> Self {
+        Self { rules: 1, prefixes: 1, ports: 1, slots: 2 }
+    }
+}
+
+impl Room {
+    /// Entries of a map, where they depend on the rules; an empty map is none that the kernel makes.
+    fn of(&self, name: &str) -> Option<u32> {
+        let entries = match name {
+            abi::map::RULES => self.rules,
+            abi::map::PREFIXES => self.prefixes,
+            abi::map::PORTS => self.ports,
+            abi::map::STATES | abi::map::COUNTERS => self.slots,
+            _ => return None,
+        };
+        Some(entries.max(1))
+    }
+}
+
+fn create_map(name: &str, map: &Map, max_entries: u32) -> io::Result<OwnedFd> {
     let def = MapDef {
         map_type: map.map_type(),
         key_size: map.key_size(),
         value_size: map.value_size(),
-        max_entries: map.max_entries(),
+        max_entries,
         flags: map.map_flags(),
     };
     let fd = sys::map_create(name, &def)?;

@@ -112,6 +112,43 @@ pub fn map_lookup(map: BorrowedFd<'_>, key: &[u8], value: &mut [u8]) -> io::Resu
     }
 }
 
+/// `BPF_MAP_UPDATE_BATCH` (Linux 5.6): `count` keys and values, one behind the other.
+pub fn map_update_batch(map: BorrowedFd<'_>, keys: &[u8], values: &[u8], count: u32) -> io::Result<()> {
+    let mut attr = attr();
+    attr.batch.map_fd = raw(map);
+    attr.batch.keys = keys.as_ptr() as u64;
+    attr.batch.values = values.as_ptr() as u64;
+    attr.batch.count = count;
+    bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr).map(drop)
+}
+
+/// `BPF_MAP_LOOKUP_BATCH` (Linux 5.6) of a hash with keys of four bytes: returns how many entries were read, and whether there
+/// are more behind `cursor`, which is `None` to begin with.
+pub fn map_lookup_batch(
+    map: BorrowedFd<'_>,
+    cursor: &mut Option<u32>,
+    keys: &mut [u32],
+    values: &mut [u8],
+) -> io::Result<(usize, bool)> {
+    let mut attr = attr();
+    let mut next = 0u32;
+    attr.batch.map_fd = raw(map);
+    attr.batch.in_batch = cursor.as_ref().map_or(0, |cursor| &raw const *cursor as u64);
+    attr.batch.out_batch = &raw mut next as u64;
+    attr.batch.keys = keys.as_mut_ptr() as u64;
+    attr.batch.values = values.as_mut_ptr() as u64;
+    attr.batch.count = keys.len() as u32;
+    let result = bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr);
+    // SAFETY: the command wrote this member, whose fields are integers.
+    let count = unsafe { attr.batch.count } as usize;
+    *cursor = Some(next);
+    match result {
+        Ok(_) => Ok((count, true)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((count, false)),
+        Err(error) => Err(error),
+    }
+}
+
 /// `BPF_MAP_FREEZE`: user space can no longer write the map (Linux 5.2).
 pub fn map_freeze(map: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = attr();
@@ -192,12 +229,23 @@ fn object_info<T>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).map(drop)
 }
 
-/// Name of a map and bytes in its values, by `BPF_OBJ_GET_INFO_BY_FD`.
-pub fn map_info(map: BorrowedFd<'_>) -> io::Result<(String, u32)> {
+/// What a map is, by `BPF_OBJ_GET_INFO_BY_FD`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapInfo {
+    /// Its name.
+    pub name: String,
+    /// Bytes in a value.
+    pub value_size: u32,
+    /// Most entries.
+    pub max_entries: u32,
+}
+
+/// Says what a map is.
+pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
     // SAFETY: a struct of integers.
     let mut info: bpf_map_info = unsafe { mem::zeroed() };
     object_info(map, &mut info)?;
-    Ok((name_of(&info.name), info.value_size))
+    Ok(MapInfo { name: name_of(&info.name), value_size: info.value_size, max_entries: info.max_entries })
 }
 
 /// Ids of the maps that a program uses, by `BPF_OBJ_GET_INFO_BY_FD`.

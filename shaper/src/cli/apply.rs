@@ -1,21 +1,27 @@
 //! `shaper apply`: gives a link a shape.
 
+mod asked;
+
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use serde::Serialize;
-use shaper_common::abi::{self, Engine};
+use shaper_common::abi::{self, Engine, link_flag};
 
+use self::asked::Asked;
 use super::args::ApplyArgs;
 use super::exit::{Code, Failure};
 use super::{failure, output, policy};
+use crate::attachment::Survey;
 use crate::engine::{self, Outcome, Request, Session};
 use crate::measure::clock;
-use crate::netlink::link::{self, Link};
-use crate::plan::capable;
+use crate::netlink::link::Link;
+use crate::plan::set::Wish;
+use crate::plan::{Needs, capable};
 use crate::probe::{self, Cap, Picked};
 use crate::shape::{Chance, Direction, EngineChoice, Named as _, Shape};
 use crate::target::link::choose;
-use crate::units::{Delay, Probability};
+use crate::units::Probability;
 
 /// What `apply --json` prints.
 #[derive(Serialize)]
@@ -25,9 +31,8 @@ struct Applied<'a> {
     direction: &'static str,
     engine: &'static str,
     why: String,
-    shape: &'a Shape,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_limit: Option<Delay>,
+    #[serde(flatten)]
+    asked: &'a Asked,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<policy::Applied>,
@@ -42,48 +47,36 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     if policy::is_alone(&args)? {
         return policy::run(&args, &target);
     }
-    let shape = args.shape.shape()?;
-    if let Some(engine) = args.engine.engine() {
-        capable::check(engine, &shape).map_err(|error| failure::probe(error.into()))?;
+    let asked = asked::of(&args)?;
+    if let Some(engine) = asked.engine.engine() {
+        capable::check(engine, &asked.needs()).map_err(|error| failure::probe(error.into()))?;
     }
     probe::require(&Cap::ALL).map_err(failure::probe)?;
     let session = Session::open(target.open().map_err(failure::netns)?).map_err(failure::engine)?;
     let mut session = if args.dry_run { session.dry() } else { session };
 
-    let links = link::dump(session.socket()).map_err(failure::netlink)?;
-    let link = choose(&links, args.dev.as_deref())
+    let survey = session.survey().map_err(failure::netlink)?;
+    let link = choose(&survey.links, asked.dev.as_deref())
         .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?
         .clone();
     let policy = policy::plan(&mut session, &args, &target, &link)?;
-    let picked = pick(&mut session, &args, &link, &shape)?;
-    let expires_ns = args.time_limit.map_or(0, |limit| clock::now_ns().saturating_add(limit.as_ns()));
-
-    let request = |direction: &abi::Direction| Request {
-        link: link.clone(),
-        direction: *direction,
-        engine: picked.engine,
-        engine_asked: args.engine != EngineChoice::Auto,
-        shape,
-        expires_ns,
-        tether: target.tether(),
-    };
-    let requests: Vec<Request> = args.direction.each().iter().map(request).collect();
+    let mut requests = requests(&asked, &survey, &link, target.tether());
+    let picked = pick(&asked, &survey, &mut requests)?;
     let last = |session: &mut Session| policy.as_ref().map_or(Ok(()), |policy| policy.make(session));
     let outcomes = engine::apply_and(&mut session, &requests, last).map_err(|error| {
         if matches!(error, engine::Error::Policy(_)) {
             return policy::cannot(error, &target);
         }
-        let what = format!("cannot shape {} of `{}` in `{target}`", args.direction.name(), link.name);
+        let what = format!("cannot shape {} of `{}` in `{target}`", asked.direction().name(), link.name);
         failure::engine(error).context(what)
     })?;
     let applied = Applied {
         namespace: target.to_string(),
         link: &link.name,
-        direction: args.direction.name(),
+        direction: asked.direction().name(),
         engine: EngineChoice::from(picked.engine).name(),
         why: picked.why,
-        shape: &shape,
-        time_limit: args.time_limit,
+        asked: &asked,
         outcome: if args.dry_run { "dry-run" } else { word(&outcomes) },
         policy: policy.map(|policy| policy::applied(&policy, args.dry_run)),
         commands: session.noted().to_vec(),
@@ -91,40 +84,68 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     if args.json { output::print_json(&applied) } else { output::print(text(&applied)) }
 }
 
-/// The engine asked for, the one that is there already if it can do the shape, or the best that can and that this kernel
-/// can run.
-fn pick(session: &mut Session, args: &ApplyArgs, link: &Link, shape: &Shape) -> Result<Picked, Failure> {
+/// What is asked of the engine, for each direction; who it is comes later.
+fn requests(asked: &Asked, survey: &Survey, link: &Link, tether: Option<PathBuf>) -> Vec<Request> {
+    let now_ns = clock::now_ns();
+    let seed = asked.seed.unwrap_or_else(engine::draw_seed);
+    let request = |(direction, wish): &(abi::Direction, Wish)| Request {
+        link: link.clone(),
+        direction: *direction,
+        engine: Engine::Relay,
+        engine_asked: asked.engine != EngineChoice::Auto,
+        wish: wish.clone(),
+        flags: asked.flags(survey.attachment_of(link.ifindex, *direction)),
+        now_ns,
+        seed,
+        tether: tether.clone(),
+    };
+    asked.wishes.iter().map(request).collect()
+}
+
+/// Gives the requests the engine asked for, the one that is there already if it can do what the rules then ask for, or the best
+/// that can and that this kernel can run.
+fn pick(asked: &Asked, survey: &Survey, requests: &mut [Request]) -> Result<Picked, Failure> {
+    let mut needs = Needs::default();
+    let mut there = None;
+    for request in requests.iter() {
+        let found = survey.attachment_of(request.link.ifindex, request.direction);
+        let old = found.map(engine::rules_of).unwrap_or_default();
+        let set = request.set(&old).map_err(|error| Failure::new(Code::Usage, error))?;
+        needs = needs.and(set.needs(request.flags & link_flag::SHAPE_NEIGHBOURS != 0));
+        there = there.or_else(|| engine::engine_of(found?));
+    }
+    let picked = pick_engine(asked, &needs, there)?;
+    for request in requests {
+        request.engine = picked.engine;
+    }
+    Ok(picked)
+}
+
+fn pick_engine(asked: &Asked, needs: &Needs, there: Option<Engine>) -> Result<Picked, Failure> {
     let mut left = None;
-    if args.engine == EngineChoice::Auto {
-        let survey = session.survey().map_err(failure::netlink)?;
-        let there = args
-            .direction
-            .each()
-            .iter()
-            .find_map(|direction| engine::engine_of(survey.attachment_of(link.ifindex, *direction)?));
-        if let Some(engine) = there {
-            match goes_on(engine, args.direction, shape) {
-                Ok(()) => return Ok(Picked { engine, why: "it shapes this link already".to_owned() }),
-                Err(reason) => left = Some(reason),
-            }
+    if let (EngineChoice::Auto, Some(engine)) = (asked.engine, there) {
+        match goes_on(engine, asked.direction(), needs) {
+            Ok(()) => return Ok(Picked { engine, why: "it shapes this link already".to_owned() }),
+            Err(reason) => left = Some(reason),
         }
     }
-    let mut picked = probe::choose(args.engine, args.direction, Some(shape)).map_err(failure::probe)?;
+    let mut picked = probe::choose(asked.engine, asked.direction(), needs).map_err(failure::probe)?;
     if let Some(reason) = left {
         picked.why = format!("{reason}, which shaped this link before; {}", picked.why);
     }
     Ok(picked)
 }
 
-/// Whether the engine that shapes the link now can do another shape too, or why not.
-fn goes_on(engine: Engine, direction: Direction, shape: &Shape) -> Result<(), String> {
-    capable::check(engine, shape).map_err(|incapable| incapable.what())?;
+/// Whether the engine that shapes the link now can do other rules too, or why not.
+fn goes_on(engine: Engine, direction: Direction, needs: &Needs) -> Result<(), String> {
+    capable::check(engine, needs).map_err(|incapable| incapable.what())?;
     // It works here, as is seen; what a shape needs beyond that is asked of the kernel, which takes milliseconds, only then.
-    if probe::requirements(engine, direction, Some(shape)).eq(probe::requirements(engine, direction, None)) {
+    let nothing = Needs::default();
+    if probe::requirements(engine, direction, needs).eq(probe::requirements(engine, direction, &nothing)) {
         return Ok(());
     }
     let choice = EngineChoice::from(engine);
-    probe::choose(choice, direction, Some(shape)).map(drop).map_err(|error| error.to_string())
+    probe::choose(choice, direction, needs).map(drop).map_err(|error| error.to_string())
 }
 
 fn word(outcomes: &[Outcome]) -> &'static str {
@@ -135,20 +156,18 @@ fn word(outcomes: &[Outcome]) -> &'static str {
         "changed"
     } else if any(Outcome::Restarted) {
         "restarted"
+    } else if any(Outcome::Cleared) {
+        "cleared"
     } else {
         "unchanged"
     }
 }
 
 fn text(applied: &Applied<'_>) -> String {
-    let Applied { namespace, link, direction, engine, outcome, shape, .. } = applied;
-    let mut text = format!(
-        "{outcome}: {direction} of `{link}` in `{namespace}`: {} (engine {engine})\n",
-        describe(shape)
-    );
-    if let Some(limit) = applied.time_limit {
-        text.push_str(&format!("for {limit}\n"));
-    }
+    let Applied { namespace, link, direction, engine, outcome, asked, .. } = applied;
+    let words = asked.words();
+    let mut text =
+        format!("{outcome}: {direction} of `{link}` in `{namespace}`: {words} (engine {engine})\n");
     text.extend(applied.policy.iter().map(|policy| policy::text(policy, namespace)));
     for command in &applied.commands {
         text.push_str(command);

@@ -7,6 +7,7 @@ use super::exit::Failure;
 use super::{failure, output};
 use crate::engine::{self, Clearance, Cleared, Session};
 use crate::probe::{self, Cap};
+use crate::rules::To;
 use crate::shape::{Direction, Named as _};
 use crate::target::netns::{self, Netns};
 
@@ -29,7 +30,7 @@ pub(super) fn run(args: ClearArgs) -> Result<(), Failure> {
     let (mut cleared, mut policies) = (Vec::new(), Vec::new());
     let mut failed = None;
     for (name, netns) in namespaces(&args)? {
-        match clear(netns) {
+        match clear(netns, args.to) {
             Ok(Clearance { shapes, policy }) => {
                 cleared.extend(shapes.into_iter().map(|Cleared { link, direction }| Row {
                     namespace: name.clone(),
@@ -62,9 +63,16 @@ fn namespaces(args: &ClearArgs) -> Result<Vec<(String, Netns)>, Failure> {
         .collect())
 }
 
-fn clear(netns: Netns) -> Result<Clearance, Failure> {
+fn clear(netns: Netns, to: Option<To>) -> Result<Clearance, Failure> {
     let mut session = Session::open(netns).map_err(failure::engine)?;
-    engine::clear(&mut session).map_err(failure::engine)
+    match to {
+        // Of rules alone: a policy is of no peer.
+        Some(to) => {
+            let shapes = engine::remove(&mut session, to).map_err(failure::engine)?;
+            Ok(Clearance { shapes, policy: false })
+        }
+        None => engine::clear(&mut session).map_err(failure::engine),
+    }
 }
 
 fn text(body: &Body) -> String {

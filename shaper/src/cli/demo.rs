@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::apply::describe;
-use super::args::{DEMO_LATENCY, DemoArgs, ShapeArgs};
+use super::args::{DEMO_LATENCY, DemoArgs};
 use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::measure::tcp::Bulk;
@@ -41,7 +41,7 @@ struct Body {
 pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let shape = args.shape.shape_or(DEMO_LATENCY)?;
     probe::require(&Cap::ALL).map_err(failure::probe)?;
-    let picked = probe::choose(args.engine, Direction::Egress, Some(&shape)).map_err(failure::probe)?;
+    let picked = probe::choose(args.engine, Direction::Egress, &shape.into()).map_err(failure::probe)?;
     // Before anything is made, so that no signal finds something that it would leave.
     let signals = command::hold_signals()?;
     let mut world = World::create()?;
@@ -108,7 +108,7 @@ fn apply_flags(args: &DemoArgs) -> Vec<String> {
     let parts = args.shape.parts();
     let is_default = parts == (Parts { seed: parts.seed, ..Parts::default() });
     let latency = parts.latency.or(is_default.then_some(DEMO_LATENCY));
-    let mut flags = ShapeArgs::flags(&Parts { latency, ..parts });
+    let mut flags = Parts { latency, ..parts }.flags();
     if args.engine.engine().is_some() {
         flags.extend(["--engine".to_owned(), args.engine.name().to_owned()]);
     }

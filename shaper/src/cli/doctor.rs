@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::args::DoctorArgs;
 use super::exit::Failure;
 use super::output::{self, Table};
+use crate::plan;
 use crate::probe::{self, Assessment, Cap, Capability, Finding, Findings, Verdict};
 use crate::shape::{Direction, EngineChoice, Named as _};
 
@@ -61,12 +62,13 @@ fn examine(privileges: [Row; Cap::ALL.len()], rootless: bool, findings: &Finding
     let mut capabilities: Vec<Row> =
         findings.iter().map(|(capability, finding)| row(capability, finding)).collect();
     capabilities.extend(privileges);
-    let egress = probe::assess(Direction::Egress, None, findings);
-    let ingress = probe::assess(Direction::Ingress, None, findings);
-    let (picked, why) = match probe::pick(EngineChoice::Auto, Direction::Egress, None, findings) {
-        Ok(picked) => (Some(EngineChoice::from(picked.engine).name()), picked.why),
-        Err(error) => (None, error.to_string()),
-    };
+    let egress = probe::assess(Direction::Egress, &plan::Needs::default(), findings);
+    let ingress = probe::assess(Direction::Ingress, &plan::Needs::default(), findings);
+    let (picked, why) =
+        match probe::pick(EngineChoice::Auto, Direction::Egress, &plan::Needs::default(), findings) {
+            Ok(picked) => (Some(EngineChoice::from(picked.engine).name()), picked.why),
+            Err(error) => (None, error.to_string()),
+        };
     Body {
         kernel: kernel(),
         rootless,
@@ -115,7 +117,8 @@ fn needs(assessment: &Assessment) -> Needs {
     Needs { available, missing: named(Some(false)), untried: named(None) }
 }
 
-fn kernel() -> String {
+/// The kernel's release.
+pub(super) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease")
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::shape;
+use crate::{rules, shape};
 
 /// What the exit code of `shaper` means; the numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,12 @@ impl fmt::Display for Failure {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<rules::Error> for Failure {
+    fn from(error: rules::Error) -> Self {
+        Self::new(Code::Usage, error)
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn engine(error: engine::Error) -> Failure {
         Error::Bpf(error) => bpf(error),
         Error::Netns(error) => netns(error),
         Error::Policy(error) => of_policy(error),
+        Error::Rules(error) => Failure::new(Code::Usage, error),
         Error::ForeignRoot { .. } => Failure::new(Code::Failed, error).hint(
             "--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`",
         ),

@@ -43,14 +43,14 @@ pub fn json_line<T: Serialize>(body: &T) -> Result<String, Failure> {
     Ok(json + "\n")
 }
 
-/// Prints `text`, a part of a result that has no end, and says whether anybody still reads.
+/// Prints `bytes`, a part of a result that has no end, and says whether anybody still reads.
 ///
 /// # Errors
 ///
 /// As [`print_json`].
-pub fn stream(text: &str) -> Result<bool, Failure> {
+pub fn stream(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         result => written(result).map(|()| true),
     }

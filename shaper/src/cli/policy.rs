@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::args::ApplyArgs;
+use super::args::{ApplyArgs, LinkArgs, RuleArgs};
 use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::engine::{PolicyChange, PolicyRequest, Session};
@@ -40,7 +40,12 @@ pub(super) fn is_alone(args: &ApplyArgs) -> Result<bool, Failure> {
     if !args.policy.keep.is_empty() && args.policy.policy != Some(Policy::DenyAll) {
         return usage("--keep says what `--policy deny-all` leaves reachable: give that too");
     }
-    if args.policy.policy.is_none() || args.shape.parts() != Parts::default() {
+    let RuleArgs { to, filter, after, file } = &args.rule;
+    let LinkArgs { down, shape_neighbours, fail_closed } = args.link;
+    let is_of_a_rule = to.is_some() || filter.is_some() || after.is_some() || file.is_some();
+    let is_of_a_link = down || shape_neighbours || fail_closed;
+    if args.policy.policy.is_none() || is_of_a_rule || is_of_a_link || args.shape.parts() != Parts::default()
+    {
         return Ok(false);
     }
     if args.time_limit.is_some() {

@@ -3,21 +3,25 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use shaper_common::filter::Filter;
 
 use super::apply::describe;
 use super::args::ShowArgs;
-use super::exit::Failure;
+use super::exit::{Code, Failure};
 use super::policy::describe as describe_policy;
 use super::{failure, output};
 use crate::achieved::Achieved;
-use crate::attachment::Survey;
+use crate::attachment::{Attachment, Survey};
 use crate::measure::clock;
 use crate::netlink::Socket;
 use crate::policy::{self, Standing};
 use crate::probe::{self, Cap};
-use crate::report::{self, Counted, Holder, Late, Report, State};
+use crate::report::{self, Counted, Holder, Late, Report, RuleReport, State};
+use crate::rules::File;
+use crate::rules::file::Format;
 use crate::shape::{Direction, EngineChoice, Named as _, Shape};
 use crate::target::netns::{self, Netns};
+use crate::units::Delay;
 
 #[derive(Serialize)]
 struct Body {
@@ -43,6 +47,9 @@ struct Row {
 
 pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
+    if let Some(format) = args.format {
+        return print_file(&args, format);
+    }
     let mut body = Body { attachments: Vec::new(), policies: Vec::new() };
     match args.target.target() {
         Some(target) => {
@@ -58,6 +65,33 @@ pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
         }
     }
     if args.json { output::print_json(&body) } else { output::print(text(&body)) }
+}
+
+/// Prints the rules of one link as `apply -f` takes them.
+fn print_file(args: &ShowArgs, format: Format) -> Result<(), Failure> {
+    let usage = |words: String| Failure::new(Code::Usage, anyhow::anyhow!(words));
+    let target =
+        args.target.target().ok_or_else(|| usage("say which namespace: --ns, --pid or --self".into()))?;
+    let netns = target.open().map_err(failure::netns)?;
+    let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
+    let survey = Survey::take(&mut socket).map_err(failure::netlink)?;
+    let is_asked = |found: &&Attachment| args.dev.as_ref().is_none_or(|dev| *dev == found.link.name);
+    let found: Vec<&Attachment> = survey.attachments.iter().filter(is_asked).collect();
+    let mut links: Vec<&str> = found.iter().map(|found| found.link.name.as_str()).collect();
+    links.dedup();
+    match links.as_slice() {
+        [_] => {}
+        [] => return Err(usage(format!("no link of `{target}` is shaped"))),
+        several => {
+            return Err(usage(format!(
+                "several links of `{target}` are shaped, so say which with --dev: {}",
+                several.join(", ")
+            )));
+        }
+    }
+    let document = report::file::of_link(&found, clock::now_ns());
+    let file = File::new(document).map_err(|error| Failure::new(Code::Failed, error))?;
+    output::print(file.to_text(format))
 }
 
 fn look(name: &str, netns: &Netns, body: &mut Body) -> Result<(), Failure> {
@@ -83,7 +117,7 @@ fn why(report: &Report) -> String {
         return "asked for".to_owned();
     }
     let direction = Direction::from_name(report.direction).unwrap_or_default();
-    match probe::choose(EngineChoice::Auto, direction, report.shape.as_ref()) {
+    match probe::choose(EngineChoice::Auto, direction, &report.needs()) {
         Ok(picked) => picked.why,
         Err(error) => error.to_string(),
     }
@@ -103,31 +137,78 @@ fn text(body: &Body) -> String {
             report.link,
             state(&report.state)
         );
-        if let Some(left) = report.time_left.filter(|left| !left.is_zero()) {
-            let _ = write!(text, " for {} more", crate::units::Delay::from_ms(left.as_ns() / 1_000_000));
+        if let [only] = report.each_rule().collect::<Vec<_>>().as_slice() {
+            text.push_str(&time_left(only));
         }
+        let flags = [
+            (report.down, ", down: nothing passes"),
+            (report.shape_neighbours, ", neighbour discovery shaped, too"),
+            (report.fail_closed, ", what nobody can hold is dropped"),
+        ];
+        flags.iter().filter(|(is_set, _)| *is_set).for_each(|(_, words)| text.push_str(words));
         text.push('\n');
-        if let Some(shape) = &report.shape {
-            let seed = shape.seed().map(|seed| format!(", seed {seed}")).unwrap_or_default();
-            let _ = writeln!(text, "  asked    {}{seed}", describe(shape));
+        if let Some(rule) = &report.all_peers {
+            let _ = writeln!(text, "  asked    {}", asked(rule));
         }
         if let Some(engine) = report.engine {
             let _ = writeln!(text, "  engine   {engine}: {why}");
         }
+        let shape = report.all_peers.as_ref().and_then(|rule| rule.shape.as_ref());
         if let Some(counted) = &report.counters {
-            let _ = writeln!(text, "  packets  {}", packets(counted, report.shape.as_ref()));
+            let _ = writeln!(text, "  packets  {}", packets(counted, shape));
         }
-        if !report.achieved.is_empty() {
-            let _ = writeln!(text, "  got      {}", got(&report.achieved));
+        if let Some(rule) = report.all_peers.as_ref().filter(|rule| !rule.achieved.is_empty()) {
+            let _ = writeln!(text, "  got      {}", got(&rule.achieved));
         }
         if let Some(holder) = &report.holder {
-            let _ = writeln!(text, "  holder   {}", held(holder, report.shape.as_ref()));
+            let _ = writeln!(text, "  holder   {}", held(holder, shape));
+        }
+        for rule in &report.rules {
+            write_rule(&mut text, rule);
         }
     }
     for PolicyRow { namespace, report } in &body.policies {
         let _ = write!(text, "policy of `{namespace}`: {}", describe_policy(report));
     }
     text
+}
+
+/// A rule for some peers, on lines of its own.
+fn write_rule(text: &mut String, rule: &RuleReport) {
+    let to = rule.to.map(|to| to.to_string()).unwrap_or_default();
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "  to {to}: {}{}", asked(rule), time_left(rule));
+    if let Some(counted) = &rule.counters {
+        let _ = writeln!(text, "    packets  {}", packets(counted, rule.shape.as_ref()));
+    }
+    if !rule.achieved.is_empty() {
+        let _ = writeln!(text, "    got      {}", got(&rule.achieved));
+    }
+}
+
+fn asked(rule: &RuleReport) -> String {
+    let mut words = Vec::new();
+    if rule.filter != Filter::Accept {
+        let after = rule.after.map(|after| format!(" in {}", in_ms(after))).unwrap_or_default();
+        words.push(format!("{}{after}", rule.filter.name()));
+    }
+    if let Some(shape) = &rule.shape {
+        let seed = shape.seed().map(|seed| format!(", seed {seed}")).unwrap_or_default();
+        words.push(format!("{}{seed}", describe(shape)));
+    }
+    if words.is_empty() { "let alone".to_owned() } else { words.join(", ") }
+}
+
+fn time_left(rule: &RuleReport) -> String {
+    match rule.time_left {
+        Some(left) if left.is_zero() => ", time is over".to_owned(),
+        Some(left) => format!(" for {} more", in_ms(left)),
+        None => String::new(),
+    }
+}
+
+fn in_ms(time: Delay) -> Delay {
+    Delay::from_ms(time.as_ns() / 1_000_000)
 }
 
 fn state(state: &State) -> String {
@@ -168,9 +249,12 @@ fn packets(counted: &Counted, shape: Option<&Shape>) -> String {
         (counted.reordered, asked(|shape| shape.reorder().is_some()), "sent ahead of others"),
         (counted.marked, asked(|shape| shape.ecn().is_some()), "marked congestion experienced"),
         (Some(counted.queue_drops), false, "dropped by the full queue"),
+        (Some(counted.filtered), false, "filtered"),
+        (Some(counted.passed_unmatched), false, "under no rule"),
         (Some(counted.passed_not_ip), false, "not IP or neighbour discovery"),
         (Some(counted.passed_expired), false, "after the time limit"),
         (Some(counted.passed_unheld), false, "passed with nobody to hold them"),
+        (Some(counted.dropped_unheld), false, "dropped with nobody to hold them"),
     ] {
         if let Some(count) = count.filter(|count| *count > 0 || is_asked) {
             text.push_str(&format!(", {count} {what}"));
@@ -226,9 +310,12 @@ mod tests {
         corrupted: Some(0),
         reordered: Some(0),
         marked: Some(0),
+        filtered: 0,
+        passed_unmatched: 0,
         passed_not_ip: 0,
         passed_expired: 0,
         passed_unheld: 0,
+        dropped_unheld: 0,
         delay_given_mean: None,
     };
 

@@ -1,6 +1,8 @@
 //! `shaper trace`: what becomes of each packet, as it happens.
 
+mod form;
 mod line;
+mod sink;
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -21,6 +23,9 @@ use crate::signals;
 use crate::target::Target;
 use crate::trace::{self, LEASE_NS, Packet, Renewed, Tracer, Wall};
 use crate::units::Delay;
+use form::Form;
+use line::Note;
+use sink::Sink;
 
 /// A quarter of the lease: it survives three that come too late.
 const RENEW_NS: u64 = LEASE_NS / 4;
@@ -32,25 +37,33 @@ pub(super) fn run(args: TraceArgs) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
     };
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
+    let attachments = attachments(&args, &target)?;
+    // While signals still end the process: a pipe is waited for.
+    let sink = args.pcapng.as_deref().map_or(Ok(Sink::Stdout), Sink::open)?;
     let signals = signals::take().map_err(failed)?;
-    let tracers = attachments(&args, &target)?
-        .into_iter()
-        .map(|found| Tracer::start(found).map_err(of_trace))
-        .collect::<Result<Vec<_>, _>>()?;
-    for tracer in &tracers {
-        output::narrate(format_args!("tracing {} in `{target}`", line::what(tracer)));
+    let mut sources = Vec::new();
+    for (interface, found) in (0..).zip(attachments) {
+        let tracer = Tracer::start(found).map_err(of_trace)?;
+        sources.push(Source { tracer, interface, missed: 0 });
     }
+    sink.begin()?;
+    for source in &sources {
+        output::narrate(format_args!("tracing {} in `{target}`", line::what(&source.tracer)));
+    }
+    let form = Form::of(&args);
     let mut trace = Trace {
-        json: args.json,
-        printed: 0,
+        form,
+        sink,
+        told: 0,
         left: args.count,
         missed: 0,
-        lines: Vec::new(),
+        waiting: vec![(0, form.opening(&sources))],
         wall: Wall::read(),
     };
-    let result = trace.follow(&args, tracers, &signals);
-    output::narrate(format_args!("{} packets traced, {} missed", trace.printed, trace.missed));
-    result
+    let followed = trace.follow(&args, &mut sources, &signals);
+    let ended = trace.end(&mut sources);
+    output::narrate(format_args!("{} packets traced, {} missed", trace.told, trace.missed));
+    followed.and(ended)
 }
 
 /// What the flags choose of what is shaped.
@@ -80,14 +93,23 @@ fn attachments(args: &TraceArgs, target: &Target) -> Result<Vec<Attachment>, Fai
     Ok(survey.attachments)
 }
 
-/// What was printed so far, and how to go on.
+/// One direction of one link.
+struct Source {
+    tracer: Tracer,
+    /// Its place among all that were there at the beginning.
+    interface: u32,
+    missed: u64,
+}
+
+/// What was told so far, and how to go on.
 struct Trace {
-    json: bool,
-    printed: u64,
+    form: Form,
+    sink: Sink,
+    told: u64,
     left: Option<u64>,
     missed: u64,
     /// With the time to sort by: several rings, and several processors that write to each, are read in turn.
-    lines: Vec<(u64, String)>,
+    waiting: Vec<(u64, Vec<u8>)>,
     wall: Wall,
 }
 
@@ -95,18 +117,16 @@ impl Trace {
     fn follow(
         &mut self,
         args: &TraceArgs,
-        mut tracers: Vec<Tracer>,
+        sources: &mut Vec<Source>,
         signals: &SignalFd,
     ) -> Result<(), Failure> {
         let mut renew_at_ns = clock::now_ns() + RENEW_NS;
         loop {
             let mut is_behind = false;
-            for tracer in &mut tracers {
-                is_behind |= self.read(args, tracer)?;
+            for source in &mut *sources {
+                is_behind |= self.read(args, source)?;
             }
-            self.lines.sort_by_key(|(at_ns, _)| *at_ns);
-            let text: String = self.lines.drain(..).map(|(_, line)| line).collect();
-            let is_read = output::stream(&text)?;
+            let is_read = self.write()?;
             let ended = signals.read_signal().map_err(failed)?.is_some();
             if ended || !is_read || self.left == Some(0) {
                 return Ok(());
@@ -114,72 +134,94 @@ impl Trace {
             let now_ns = clock::now_ns();
             if now_ns >= renew_at_ns {
                 renew_at_ns = now_ns + RENEW_NS;
-                self.renew(&mut tracers, now_ns)?;
-                if tracers.is_empty() {
+                self.renew(sources, now_ns)?;
+                if sources.is_empty() {
                     return Ok(());
                 }
             }
             let timeout_ns = if is_behind { 0 } else { renew_at_ns.saturating_sub(now_ns) };
-            wait(&tracers, signals, timeout_ns).map_err(failed)?;
+            wait(sources, signals, timeout_ns).map_err(failed)?;
         }
     }
 
+    /// Writes what waits, in the order of time; says whether anybody still reads.
+    fn write(&mut self) -> Result<bool, Failure> {
+        self.waiting.sort_by_key(|(at_ns, _)| *at_ns);
+        let bytes: Vec<u8> = self.waiting.drain(..).flat_map(|(_, bytes)| bytes).collect();
+        self.sink.write(&bytes)
+    }
+
     /// Reads a batch of events; says whether there may be more.
-    fn read(&mut self, args: &TraceArgs, tracer: &mut Tracer) -> Result<bool, Failure> {
-        let missed = tracer.missed();
-        if missed > 0 {
-            self.missed += missed;
-            self.note(tracer, line::Note::Missed(missed))?;
-        }
+    fn read(&mut self, args: &TraceArgs, source: &mut Source) -> Result<bool, Failure> {
+        self.count_missed(source)?;
         for _ in 0..BATCH {
             if self.left == Some(0) {
                 return Ok(false);
             }
-            let Some(event) = tracer.take().map_err(of_trace)? else {
+            let Some(event) = source.tracer.take().map_err(of_trace)? else {
                 return Ok(false);
             };
             let packet = Packet::read(&event, self.wall);
             if !args.fates.is_empty() && !packet.has_any(&args.fates) {
                 continue;
             }
-            let line = if self.json { line::json(tracer, &packet)? } else { line::text(tracer, &packet) };
-            self.lines.push((event.arrival_ns, line));
-            self.printed += 1;
+            let told = self.form.packet(source, &event, &packet, self.wall)?;
+            self.waiting.push((event.arrival_ns, told));
+            self.told += 1;
             self.left = self.left.map(|left| left - 1);
         }
         Ok(true)
     }
 
-    /// Asks for more, of what is still there.
-    fn renew(&mut self, tracers: &mut Vec<Tracer>, now_ns: u64) -> Result<(), Failure> {
-        for tracer in &mut *tracers {
-            if let Renewed::AfterNs(ns) = tracer.renew(now_ns).map_err(of_trace)? {
-                self.note(tracer, line::Note::Blind(Delay::from_ns(ns)))?;
-            }
+    fn count_missed(&mut self, source: &mut Source) -> Result<(), Failure> {
+        let missed = source.tracer.missed();
+        if missed > 0 {
+            self.missed += missed;
+            source.missed += missed;
+            self.note(source, Note::Missed(missed))?;
         }
-        tracers.retain(|tracer| {
-            let is_attached = tracer.is_attached();
-            if !is_attached {
-                output::narrate(format_args!("{} is shaped no more, or anew", line::what(tracer)));
-            }
-            is_attached
-        });
         Ok(())
     }
 
-    fn note(&mut self, tracer: &Tracer, note: line::Note) -> Result<(), Failure> {
-        if self.json {
-            self.lines.push((clock::now_ns(), line::json(tracer, &note)?));
-        } else {
-            output::narrate(format_args!("{}: {note}", line::what(tracer)));
+    /// Asks for more, of what is still there.
+    fn renew(&mut self, sources: &mut Vec<Source>, now_ns: u64) -> Result<(), Failure> {
+        for source in &mut *sources {
+            if let Renewed::AfterNs(ns) = source.tracer.renew(now_ns).map_err(of_trace)? {
+                self.note(source, Note::Blind(Delay::from_ns(ns)))?;
+            }
+        }
+        for mut source in sources.extract_if(.., |source| !source.tracer.is_attached()) {
+            output::narrate(format_args!("{} is shaped no more, or anew", line::what(&source.tracer)));
+            self.close(&mut source)?;
         }
         Ok(())
+    }
+
+    fn note(&mut self, source: &Source, note: Note) -> Result<(), Failure> {
+        let told = self.form.note(source, note)?;
+        self.waiting.push((clock::now_ns(), told));
+        Ok(())
+    }
+
+    /// Says what there is to say of a source of which nothing more is told.
+    fn close(&mut self, source: &mut Source) -> Result<(), Failure> {
+        self.count_missed(source)?;
+        let now_ns = clock::now_ns();
+        self.waiting.push((now_ns, self.form.ending(source, self.wall.unix_ns(now_ns))));
+        Ok(())
+    }
+
+    fn end(&mut self, sources: &mut [Source]) -> Result<(), Failure> {
+        for source in sources {
+            self.close(source)?;
+        }
+        self.write().map(drop)
     }
 }
 
 /// Waits for an event or a signal.
-fn wait(tracers: &[Tracer], signals: &SignalFd, timeout_ns: u64) -> Result<(), Errno> {
-    let fds = tracers.iter().map(Tracer::fd).chain([signals.as_fd()]);
+fn wait(sources: &[Source], signals: &SignalFd, timeout_ns: u64) -> Result<(), Errno> {
+    let fds = sources.iter().map(|source| source.tracer.fd()).chain([signals.as_fd()]);
     let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     let timeout = PollTimeout::try_from(Duration::from_nanos(timeout_ns)).unwrap_or(PollTimeout::ZERO);
     match poll(&mut fds, timeout) {

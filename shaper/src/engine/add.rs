@@ -1,16 +1,17 @@
-//! A shape for a direction of a link that has none.
+//! Rules for a direction of a link that has none.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use shaper_common::abi::{self, Direction, Engine, Link as Record, program, undo};
+use shaper_common::abi::{self, Direction, Engine, Entry, Link as Record, program, undo};
 
-use crate::attachment::{self, CLASS, FILTER_HANDLE, PREF, ROOT, Survey};
+use crate::attachment::{self, FILTER_HANDLE, PREF, ROOT, Survey};
 use crate::bpf::Object;
-use crate::bpf::object::Programs;
+use crate::bpf::object::{Programs, Room};
 use crate::netlink::Message;
 use crate::netlink::link::{self, AddrGenMode, Device, Settings};
-use crate::plan::{gso, rule};
+use crate::plan::set::Set;
+use crate::plan::{Needs, gso};
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::Qdisc;
@@ -21,30 +22,32 @@ use super::{Error, Request, Session, clear, edt, finish, loopback, netem, relay}
 /// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
 const STALE_AFTER_NS: u64 = 200_000_000;
 
-/// Puts the shape on, in the order that the module's parent describes.
-pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error> {
+/// Puts the rules on, in the order that the module's parent describes; `old` are those that were there with another engine.
+pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]) -> Result<(), Error> {
     let survey = session.survey()?;
-    let Request { link, direction, engine, shape, .. } = request;
+    let Request { link, direction, engine, .. } = request;
+    let set = request.set(old)?;
+    let needs = request.needs(&set);
     if *direction == Direction::Egress && *engine != Engine::Relay {
         refuse_foreign_root(&survey, request)?;
     }
     clear::leftovers_of(session, &survey, link.ifindex, *direction)?;
 
     let object = Object::committed()?;
-    let maps = object.create_maps()?;
+    let maps = object.create_maps(&room(&set))?;
     let programs = object.bind(&maps)?;
-    let seed = shape.seed().unwrap_or_else(draw_seed);
-    let mut record = record(session, &survey, request)?;
+    let mut record = record(session, &survey, request, &needs)?;
     maps.set_link(&record)?;
+    maps.fill(&set)?;
 
     let (queue_dev, hook) = match engine {
         Engine::Relay => {
-            let tap = relay::start(session, request, &maps, &programs)?;
+            let tap = relay::start(session, request, &needs, &maps, &programs)?;
             record.holder_ifindex = tap.ifindex;
             (None, filter(&link.device(), *direction, program::STEER, Action::Direct))
         }
         Engine::Edt | Engine::Netem => {
-            let name = if *engine == Engine::Edt { program::EDT } else { program::NETEM };
+            let name = decider(*engine);
             match direction {
                 Direction::Egress => {
                     (Some(link.device()), filter(&link.device(), *direction, name, Action::Direct))
@@ -62,34 +65,62 @@ pub(super) fn add(session: &mut Session, request: &Request) -> Result<(), Error>
     attach(session, &survey, &hook, &programs)?;
 
     if let Some(dev) = queue_dev {
-        if *engine == Engine::Edt && shape.corrupt().is_some() {
+        if *engine == Engine::Edt && needs.any(|shape| shape.corrupt().is_some()) {
             finish::attach(session, &dev)?;
         }
-        session.send(match engine {
-            Engine::Edt => edt::queue(&dev, shape),
-            Engine::Netem => netem::queue(&dev, shape, seed),
-            Engine::Relay => Vec::new(),
-        })?;
+        match engine {
+            Engine::Edt => session.send(edt::queue(&dev, &needs))?,
+            Engine::Netem => netem::queue(session, &dev, &set)?,
+            Engine::Relay => {}
+        }
     }
     loopback::switch(session, link, record.undo, true)?;
     if record.undo & undo::GSO_MAX_SEGS != 0 {
         session.send(vec![set_gso_max_segs(&link.device(), record.gso_max_segs_set)])?;
     }
-    let rule = rule::of_shape(shape, *direction, seed, request.expires_ns);
-    if session.effect(|| format!("rule: {}", describe(request))) {
-        maps.set_rule(&rule)?;
+    if session.effect(|| describe(request, &set)) {
+        record.rules = count(&set);
+        maps.set_link(&record)?;
     }
     Ok(())
 }
 
-/// What [`Session`] notes for a map write.
-pub(super) fn describe(request: &Request) -> String {
-    let parts = serde_json::to_string(&request.shape).unwrap_or_default();
-    format!(
-        "{} of `{}` {parts}",
+/// The program that decides, of an engine with a qdisc.
+pub(super) fn decider(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Edt => program::EDT,
+        Engine::Netem => program::NETEM,
+        Engine::Relay => program::STEER,
+    }
+}
+
+/// The room that a set needs in maps.
+pub(super) fn room(set: &Set) -> Room {
+    let entries = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+    Room {
+        rules: entries(set.rules.len()),
+        prefixes: entries(set.table.prefixes.len()),
+        ports: entries(set.table.ports.len()),
+        slots: set.slots(),
+    }
+}
+
+/// The number of rules as the record has it: never zero, which says that they are not there yet.
+pub(super) fn count(set: &Set) -> u32 {
+    u32::try_from(set.rules.len()).unwrap_or(u32::MAX).max(1)
+}
+
+/// What [`Session`] notes for the write that puts rules in force: what becomes of the rules, one on each line.
+pub(super) fn describe(request: &Request, set: &Set) -> String {
+    let place = format!(
+        "{} of `{}`",
         crate::shape::Named::name(crate::shape::Direction::from(request.direction)),
         request.link.name
-    )
+    );
+    let changes = set.changes(request.now_ns);
+    let mut told = format!("rules: {place}: {} in force, {} changed", set.rules.len(), changes.len());
+    changes.iter().for_each(|change| told.push_str(&format!("\n# {change}")));
+    told
 }
 
 fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> {
@@ -105,18 +136,17 @@ fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> 
     }
 }
 
-fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Record, Error> {
-    let Request { link, direction, engine, shape, .. } = request;
+fn record(session: &Session, survey: &Survey, request: &Request, needs: &Needs) -> Result<Record, Error> {
+    let Request { link, direction, engine, .. } = request;
     let mut record = Record {
         abi_version: abi::ABI_VERSION,
         engine: *engine as u32,
         ifindex: link.ifindex,
         direction: *direction as u32,
-        classid: CLASS.to_u32(),
+        htb: ROOT.to_u32(),
         stale_after_ns: STALE_AFTER_NS,
-        queue_bytes: rule::queue_bytes(shape),
-        burst_bytes: rule::burst_bytes(shape),
         engine_asked: u32::from(request.engine_asked),
+        flags: request.flags,
         ..Record::default()
     };
     record.undo |= match survey.clsact(link) {
@@ -129,7 +159,7 @@ fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Recor
         }
         // As it is now: another engine's shape that was just cleared gave back what it had set.
         let now = survey.links.iter().find(|now| now.ifindex == link.ifindex);
-        want_gso_max_segs(&mut record, request, now.and_then(|now| now.gso_max_segs));
+        want_gso_max_segs(&mut record, needs, now.and_then(|now| now.gso_max_segs));
     }
     if *engine == Engine::Relay || *direction == Direction::Ingress {
         record.undo |= undo::HOLDER;
@@ -141,9 +171,9 @@ fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Recor
     Ok(record)
 }
 
-/// Notes in the record that the link's `gso_max_segs` has to change for this shape.
-pub(super) fn want_gso_max_segs(record: &mut Record, request: &Request, now: Option<u32>) {
-    if let (Some(segs), Some(now)) = (gso::max_segs(&request.shape), now)
+/// Notes in the record that the link's `gso_max_segs` has to change for these rules.
+pub(super) fn want_gso_max_segs(record: &mut Record, needs: &Needs, now: Option<u32>) {
+    if let (Some(segs), Some(now)) = (gso::max_segs(needs), now)
         && segs != now
     {
         record.undo |= undo::GSO_MAX_SEGS;
@@ -156,7 +186,7 @@ pub(super) fn set_gso_max_segs(dev: &Device, segs: u32) -> Message<'static> {
     link::set(dev, &Settings { gso_max_segs: Some(segs), ..Settings::default() })
 }
 
-fn filter(dev: &Device, direction: Direction, name: &str, action: Action) -> Filter {
+pub(super) fn filter(dev: &Device, direction: Direction, name: &str, action: Action) -> Filter {
     Filter {
         dev: dev.clone(),
         parent: attachment::hook(direction),
@@ -212,7 +242,8 @@ fn add_ifb(session: &mut Session, request: &Request, name: &str, program: &Owned
 }
 
 /// A seed for a shape that came without one; 52 bits, so that it is the same number in every JSON reader.
-pub(super) fn draw_seed() -> u64 {
+#[must_use]
+pub fn draw_seed() -> u64 {
     // The standard library seeds each of these from the system's source of randomness.
     RandomState::new().build_hasher().finish() >> 12
 }

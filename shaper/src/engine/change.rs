@@ -1,15 +1,22 @@
-//! A shape for a direction of a link that has one: no packet is lost, none passes unshaped.
+//! Rules for a direction of a link that has some: no packet is lost, none passes unshaped.
 
-use shaper_common::abi::{Direction, Engine, Link as Record, Rule, undo};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+
+use shaper_common::abi::{Direction, Engine, Link as Record, Rule, program, undo};
 use shaper_common::memory;
 
 use crate::attachment::{Attachment, ROOT, Survey};
-use crate::bpf::Maps;
-use crate::plan::{gso, limits, rule};
+use crate::bpf::{Maps, Object};
+use crate::plan::set::{Set, Slotted};
+use crate::plan::{Needs, gso};
+use crate::tc::filter::bpf::Action;
+use crate::tc::filter::{Mirred, Side};
+use crate::tc::{self, Verb};
 
 use super::{Error, Outcome, Request, Session, add, edt, engine_of, finish, netem, queue_device, relay};
 
-/// Whether what is there can go on with another rule: the same engine, our own layout, and its queue in place.
+/// Whether what is there can go on with other rules: the same engine, our own layout, and its queue in place.
 pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -> bool {
     if found.maps.is_err() || engine_of(found) != Some(engine) {
         return false;
@@ -21,16 +28,13 @@ pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -
     };
     match engine {
         Engine::Edt => root_is("fq"),
-        Engine::Netem => {
-            root_is("htb")
-                && queue_device(survey, found).is_some_and(|dev| survey.leaf(dev.ifindex).is_some())
-        }
+        Engine::Netem => root_is("htb"),
         // A relay that is gone is started again, with the maps and the filter that are there.
         Engine::Relay => true,
     }
 }
 
-/// Widens the queue where the new shape needs room, then swaps the rule.
+/// Widens the queue where the new rules need room, then swaps the rules.
 pub(super) fn change(
     session: &mut Session,
     survey: &Survey,
@@ -40,62 +44,110 @@ pub(super) fn change(
     let (Ok(maps), Ok(record)) = (&found.maps, &found.record) else {
         return Ok(Outcome::Unchanged);
     };
-    let had = maps.rule()?;
-    let seed = request.shape.seed().or(had.map(|rule| rule.seed));
-    let seed = seed.unwrap_or_else(add::draw_seed);
-    let first_index = had.map_or(0, |rule| rule.first_index);
-    let wanted = rule::of_shape(&request.shape, request.direction, seed, request.expires_ns);
-    let wanted = Rule { first_index, ..wanted };
     let mut record = *record;
+    let was_in_force = record.rules != 0;
+    let old = if was_in_force { maps.rules()? } else { Vec::new() };
+    let mut set = request.set(&old)?;
+    let needs = request.needs(&set);
 
     let restarted = request.engine == Engine::Relay && !relay::is_alive(found);
     if restarted {
-        relay::restart(session, request, found, maps, &mut record)?;
+        relay::restart(session, request, &needs, found, maps, &mut record)?;
     }
-    let gso_changed = set_gso(session, found, request, &mut record)?;
-    let same = had == Some(wanted)
-        && record.queue_bytes == rule::queue_bytes(&request.shape)
-        && record.burst_bytes == rule::burst_bytes(&request.shape)
-        && is_held_so(survey, found, request, seed);
-    if same && !gso_changed {
+    let gso_changed = set_gso(session, found, &needs, &mut record)?;
+    let leaves = leaves(survey, found);
+    let is_held_so = request.engine != Engine::Netem || netem::are_so(&set, &leaves);
+    let is_same = was_in_force && set.is_unchanged() && record.flags == request.flags && is_held_so;
+    if is_same && !gso_changed {
         return Ok(if restarted { Outcome::Restarted } else { Outcome::Unchanged });
     }
-    widen(session, survey, found, request, maps, seed)?;
-    record.queue_bytes = rule::queue_bytes(&request.shape);
-    record.burst_bytes = rule::burst_bytes(&request.shape);
-    record.before = maps.counters()?;
-    record.engine_asked |= u32::from(request.engine_asked);
-    // Packet 0 of the new shape is the next one, so that a seed means the same with every shape.
-    let first_index = match request.engine {
-        // Netem numbers no packets, and its program has no such map.
-        Engine::Netem => 0,
-        Engine::Edt | Engine::Relay => maps.state()?.map_or(0, |state| memory::index(state.sequence)),
-    };
-    swap(session, request, maps, &record, &Rule { first_index, ..wanted })?;
-    Ok(if had.is_none() { Outcome::Added } else { Outcome::Changed })
-}
-
-/// Whether the queue has this very shape; only netem's knows of shapes, and a command killed before the rule was written
-/// leaves it with another one than the rule says.
-fn is_held_so(survey: &Survey, found: &Attachment, request: &Request, seed: u64) -> bool {
-    let leaf = queue_device(survey, found).and_then(|dev| survey.leaf(dev.ifindex));
-    match (request.engine, leaf) {
-        (Engine::Netem, Some(leaf)) => netem::is_so(leaf, &request.shape, seed),
-        _ => true,
+    widen(session, survey, found, &needs, maps)?;
+    if let (Engine::Netem, Some(dev)) = (request.engine, queue_device(survey, found)) {
+        netem::change(session, &dev.device(), &set, &leaves)?;
     }
+    record.engine_asked |= u32::from(request.engine_asked);
+    record.flags = request.flags;
+    if session.effect(|| add::describe(request, &set)) {
+        begin_anew(maps, &mut set)?;
+        match set.only_change() {
+            Some(rule) if was_in_force && set.removed.is_empty() => maps.set_rule(rule.slot, &rule.entry)?,
+            None if was_in_force && set.is_unchanged() => {}
+            _ => swap(session, found, request, maps, &set)?,
+        }
+        record.rules = add::count(&set);
+        maps.set_link(&record)?;
+    }
+    if let (Engine::Netem, Some(dev)) = (request.engine, queue_device(survey, found)) {
+        netem::sweep(session, &dev.device(), &set, &leaves)?;
+    }
+    Ok(if was_in_force { Outcome::Changed } else { Outcome::Added })
 }
 
+fn leaves<'a>(survey: &'a Survey, found: &Attachment) -> BTreeMap<u32, &'a tc::Observed> {
+    queue_device(survey, found).map(|dev| survey.leaves(dev.ifindex).collect()).unwrap_or_default()
+}
+
+/// Notes in the rules that are changed where their counts and their packets' numbers begin: packet 0 of a new shape is the next
+/// one, so that a seed means the same with every shape.
+fn begin_anew(maps: &Maps, set: &mut Set) -> Result<(), Error> {
+    for Slotted { slot, entry, before, .. } in set.rules.iter_mut().filter(|rule| !rule.is_unchanged()) {
+        if before.is_some() {
+            let sequence = maps.state(*slot)?.map_or(0, |state| state.sequence);
+            entry.rule = Rule { first_index: memory::index(sequence), ..entry.rule };
+            entry.asked.before = maps.counters(*slot)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a program with tables of its own in the place of the one that is there: each packet meets the old rules or the new
+/// ones, and none of both.
 fn swap(
     session: &mut Session,
+    found: &Attachment,
     request: &Request,
     maps: &Maps,
-    record: &Record,
-    wanted: &Rule,
+    set: &Set,
 ) -> Result<(), Error> {
-    if session.effect(|| format!("rule: {}", add::describe(request))) {
-        maps.set_link(record)?;
-        maps.set_rule(wanted)?;
+    let object = Object::committed()?;
+    let room = add::room(set);
+    let kept = maps.shared().map_err(Error::Maps)?;
+    let grows = !kept.has_slots(room.slots);
+    let new = object.create_maps_beside(&room, kept)?;
+    for rule in &set.rules {
+        match rule.before {
+            None => new.wipe(rule)?,
+            Some(_) if grows => new.take_over(maps, rule.slot)?,
+            Some(_) => {}
+        }
     }
+    if grows {
+        new.take_over(maps, 0)?;
+    }
+    new.fill(set)?;
+    let programs = object.bind(&new)?;
+    let name = add::decider(request.engine);
+    let decider = programs.load(name)?;
+    let mut messages = Vec::new();
+    let ifb = found.holder.as_ref().filter(|_| request.engine != Engine::Relay);
+    let diverter;
+    match (found.direction, ifb) {
+        (Direction::Ingress, Some(ifb)) => {
+            let hook = add::filter(&ifb.device(), Direction::Egress, name, Action::Direct);
+            messages.push(hook.attach(Verb::Replace, decider.as_fd()));
+            if grows {
+                let action = Action::Redirect(Mirred { side: Side::Egress, dev: ifb.device() });
+                let hook = add::filter(&found.link.device(), found.direction, program::DIVERT, action);
+                diverter = programs.load(program::DIVERT)?;
+                messages.push(hook.attach(Verb::Replace, diverter.as_fd()));
+            }
+        }
+        _ => {
+            let hook = add::filter(&found.link.device(), found.direction, name, Action::Direct);
+            messages.push(hook.attach(Verb::Replace, decider.as_fd()));
+        }
+    }
+    session.send(messages)?;
     Ok(())
 }
 
@@ -103,40 +155,33 @@ fn widen(
     session: &mut Session,
     survey: &Survey,
     found: &Attachment,
-    request: &Request,
+    needs: &Needs,
     maps: &Maps,
-    seed: u64,
 ) -> Result<(), Error> {
-    let shape = &request.shape;
     let dev = queue_device(survey, found);
-    let messages = match (request.engine, dev) {
-        (Engine::Edt, Some(dev)) => {
-            if shape.corrupt().is_some() {
+    match (engine_of(found), dev) {
+        (Some(Engine::Edt), Some(dev)) => {
+            if needs.any(|shape| shape.corrupt().is_some()) {
                 finish::attach(session, &dev.device())?;
             }
-            survey.root(dev.ifindex).map(|root| edt::widen(&dev.device(), shape, root)).unwrap_or_default()
+            let messages = survey.root(dev.ifindex).map(|root| edt::widen(&dev.device(), needs, root));
+            session.send(messages.unwrap_or_default())?;
         }
-        (Engine::Netem, Some(dev)) => survey
-            .leaf(dev.ifindex)
-            .map(|leaf| netem::change(&dev.device(), shape, seed, leaf))
-            .unwrap_or_default(),
-        (Engine::Edt | Engine::Netem, None) => Vec::new(),
-        (Engine::Relay, _) => {
-            if session.effect(|| format!("relay: room for {} packets", limits::packets(shape))) {
-                relay::widen(maps, shape)?;
+        (Some(Engine::Relay), _) => {
+            if session.effect(|| "relay: room for what the rules may keep waiting".to_owned()) {
+                relay::widen(maps, needs)?;
             }
-            Vec::new()
         }
-    };
-    session.send(messages)?;
+        (Some(Engine::Edt | Engine::Netem) | None, _) => {}
+    }
     Ok(())
 }
 
-/// Sets the link's `gso_max_segs` as the new shape needs it, with the record of it first; whether anything was to do.
+/// Sets the link's `gso_max_segs` as the new rules need it, with the record of it first; whether anything was to do.
 fn set_gso(
     session: &mut Session,
     found: &Attachment,
-    request: &Request,
+    needs: &Needs,
     record: &mut Record,
 ) -> Result<bool, Error> {
     if found.direction != Direction::Egress {
@@ -146,9 +191,9 @@ fn set_gso(
     let Ok(maps) = &found.maps else {
         return Ok(false);
     };
-    match (gso::max_segs(&request.shape), ours) {
+    match (gso::max_segs(needs), ours) {
         (Some(_), false) => {
-            add::want_gso_max_segs(record, request, now);
+            add::want_gso_max_segs(record, needs, now);
             if record.undo & undo::GSO_MAX_SEGS == 0 {
                 return Ok(false);
             }

@@ -8,8 +8,8 @@
 use crate::attachment::ROOT;
 use crate::netlink::Message;
 use crate::netlink::link::Device;
-use crate::plan::limits;
-use crate::shape::Shape;
+use crate::plan::Needs;
+use crate::plan::limits::Room;
 use crate::tc::qdisc::{Kind, Qdisc, fq};
 use crate::tc::{self, Handle, Verb};
 
@@ -19,13 +19,13 @@ const TIMER_SLACK_NS: u32 = 1_000;
 const HORIZON_MARGIN_US: u64 = 1_000_000;
 
 /// Sets the queue up on a link.
-pub(super) fn queue(dev: &Device, shape: &Shape) -> Vec<Message<'static>> {
-    vec![qdisc(dev, options(shape)).message(Verb::Replace)]
+pub(super) fn queue(dev: &Device, needs: &Needs) -> Vec<Message<'static>> {
+    vec![qdisc(dev, options(needs)).message(Verb::Replace)]
 }
 
-/// Gives the queue the room that a new shape needs; what the old one had stays, for the packets that are still there.
-pub(super) fn widen(dev: &Device, shape: &Shape, now: &tc::Observed) -> Vec<Message<'static>> {
-    let (had, need) = (fq::Options::parse(&now.options), options(shape));
+/// Gives the queue the room that new rules need; what the old ones had stays, for the packets that are still there.
+pub(super) fn widen(dev: &Device, needs: &Needs, now: &tc::Observed) -> Vec<Message<'static>> {
+    let (had, need) = (fq::Options::parse(&now.options), options(needs));
     let wide = fq::Options {
         limit_packets: had.limit_packets.max(need.limit_packets),
         flow_limit_packets: had.flow_limit_packets.max(need.flow_limit_packets),
@@ -42,9 +42,9 @@ fn qdisc(dev: &Device, options: fq::Options) -> Qdisc {
     Qdisc { dev: dev.clone(), parent: Handle::ROOT, handle: ROOT, kind: Kind::Fq(options) }
 }
 
-fn options(shape: &Shape) -> fq::Options {
-    let packets = limits::packets(shape);
-    let horizon_us = limits::longest_stay(shape).as_ns() / 1_000 + HORIZON_MARGIN_US;
+fn options(needs: &Needs) -> fq::Options {
+    let Room { packets, longest_stay, .. } = Room::of(needs);
+    let horizon_us = longest_stay.as_ns() / 1_000 + HORIZON_MARGIN_US;
     fq::Options {
         limit_packets: Some(packets),
         flow_limit_packets: Some(packets),

@@ -13,6 +13,7 @@ use shaper_common::abi::program;
 
 use crate::attachment::{FILTER_HANDLE, FINISH_PREF};
 use crate::bpf::Object;
+use crate::bpf::object::Room;
 use crate::netlink::link::Device;
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::{Handle, Verb};
@@ -23,7 +24,7 @@ use super::{Error, Session};
 pub(super) fn attach(session: &mut Session, dev: &Device) -> Result<(), Error> {
     let object = Object::committed()?;
     // The program reads no map; the others of the object have to be bound to some.
-    let maps = object.create_maps()?;
+    let maps = object.create_maps(&Room::default())?;
     let program = object.bind(&maps)?.load(program::FINISH)?;
     session.send(vec![filter(dev).attach(Verb::Replace, program.as_fd())])?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Shapes onto links: what each engine sets up, changes and takes back.
+//! Rules onto links: what each engine sets up, changes and takes back.
 //!
 //! An `apply` goes through the same steps with every engine, in an order that leaves a record in the kernel before each
 //! effect, so that the next command can finish or undo what a killed one began:
@@ -7,9 +7,11 @@
 //! 2. the *hook*: the clsact qdisc and the filter in one message batch, with the record of what will be changed in its map,
 //!    and no rule yet, so that every packet passes;
 //! 3. the *queue*: the root qdisc that holds packets (`edt`, `netem`), and the link's GSO setting;
-//! 4. the *rule*: from this map write on, packets are shaped.
+//! 4. the *rules*: their tables are complete before the hook is there, and from the map write that says so on, packets are
+//!    shaped.
 //!
-//! A changed shape only widens the queue's limits and swaps the rule: packets in the queue stay there.
+//! A changed rule only widens the queue's limits and is swapped by one map write; other rules come with a program and tables of
+//! their own, which take the place of those before in one step. Packets in the queue stay there.
 
 mod add;
 mod change;
@@ -24,21 +26,25 @@ mod session;
 
 use std::path::PathBuf;
 
-use shaper_common::abi::{Direction, Engine};
+use shaper_common::abi::{Direction, Engine, Entry, link_flag};
 
 use crate::attachment::{Attachment, Survey};
+use crate::measure::clock;
 use crate::netlink::link::Link;
-use crate::plan::rule;
-use crate::shape::{EngineChoice, Named as _, Shape};
+use crate::plan::set::{self, Circumstances, Set, Wish};
+use crate::plan::{Needs, rule};
+use crate::rules::{RuleSet, To};
+use crate::shape::{EngineChoice, Named as _};
 use crate::tc::Handle;
 use crate::{bpf, netlink, target};
 
+pub use add::draw_seed;
 pub use clear::{Clearance, Cleared, clear};
 pub use policy::{PolicyChange, PolicyRequest};
 pub use relay::PROCESS_NAME as RELAY_PROCESS_NAME;
 pub use session::Session;
 
-/// A shape to put on one direction of a link.
+/// Rules to put on one direction of a link.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The link.
@@ -49,12 +55,44 @@ pub struct Request {
     pub engine: Engine,
     /// Whether the user asked for that engine.
     pub engine_asked: bool,
-    /// The shape; without a seed, the one of the shape before is kept, or one is drawn.
-    pub shape: Shape,
-    /// `CLOCK_MONOTONIC` end of the shape; zero: none.
-    pub expires_ns: u64,
+    /// What is to become of the rules; a shape without a seed keeps the one of the shape before, or one is drawn.
+    pub wish: Wish,
+    /// [`shaper_common::abi::link_flag`] bits.
+    pub flags: u32,
+    /// `CLOCK_MONOTONIC` time from which the rules' time limits are counted.
+    pub now_ns: u64,
+    /// The seed of new rules that have none.
+    pub seed: u64,
     /// The file whose disappearance says that nobody wants the namespace any more; `None`: the relay stays until `clear`.
     pub tether: Option<PathBuf>,
+}
+
+impl Request {
+    fn circumstances(&self) -> Circumstances {
+        Circumstances { direction: self.direction, now_ns: self.now_ns, seed: self.seed }
+    }
+
+    /// The rules that come of it, where those of `old` are.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be a set.
+    pub fn set(&self, old: &[(u32, Entry)]) -> Result<Set, set::Error> {
+        Set::of(&self.wish, old, &self.circumstances())
+    }
+
+    /// Whether no rule is left, and nothing else is asked of the link.
+    fn is_for_nothing(&self, found: Option<&Attachment>) -> Result<bool, set::Error> {
+        if self.flags & link_flag::DOWN != 0 || matches!(self.wish, Wish::Put(_)) {
+            return Ok(false);
+        }
+        let old = found.map(rules_of).unwrap_or_default();
+        Ok(self.set(&old)?.rules.is_empty())
+    }
+
+    fn needs(&self, set: &Set) -> Needs {
+        set.needs(self.flags & link_flag::SHAPE_NEIGHBOURS != 0)
+    }
 }
 
 /// What [`apply`] did.
@@ -68,6 +106,8 @@ pub enum Outcome {
     Unchanged,
     /// It had this one, but its relay was gone.
     Restarted,
+    /// It has none any more.
+    Cleared,
 }
 
 /// What could not be done to a link.
@@ -86,6 +126,12 @@ pub enum Error {
     /// A routing policy that cannot be.
     #[error(transparent)]
     Policy(#[from] crate::policy::Error),
+    /// The rules.
+    #[error(transparent)]
+    Rules(#[from] set::Error),
+    /// The maps of the rules that are there.
+    #[error("cannot hold on to the maps that are there")]
+    Maps(#[source] std::io::Error),
     /// The link has a root qdisc that we did not make.
     #[error(
         "link `{link}` has a root qdisc that is not shaper's (`{kind} {handle}`), and engine `{}` would have to replace it",
@@ -193,7 +239,7 @@ fn take_back(
     match outcome {
         Outcome::Added => undo(session, request),
         Outcome::Unchanged | Outcome::Restarted => Ok(()),
-        Outcome::Changed => {
+        Outcome::Changed | Outcome::Cleared => {
             let found = before.attachment_of(request.link.ifindex, request.direction);
             match found.and_then(|found| what_was_asked(found, request)) {
                 Some(had) => apply_one(session, &had).map(drop),
@@ -203,53 +249,103 @@ fn take_back(
     }
 }
 
-/// The request that gave `found` what it has, if its record can be read; for the same link and direction as `request`.
+/// The request that gives `found` what it has, if its record can be read; for the same link and direction as `request`.
 fn what_was_asked(found: &Attachment, request: &Request) -> Option<Request> {
     let (maps, record) = (found.maps.as_ref().ok()?, found.record.as_ref().ok()?);
-    let rule = maps.rule().ok()??;
+    if record.rules == 0 {
+        return None;
+    }
+    let rules = maps.rules().ok()?;
+    let rules = rules.iter().map(|(_, entry)| rule::to_rule(entry, request.now_ns));
+    let rules = RuleSet::new(rules.collect::<Option<Vec<_>>>()?).ok()?;
     Some(Request {
-        shape: rule::to_shape(&rule, record)?,
+        wish: Wish::Whole(rules),
+        flags: record.flags,
         engine: engine_of(found)?,
         engine_asked: record.engine_asked != 0,
-        expires_ns: rule.expires_ns,
         ..request.clone()
     })
 }
 
-/// Gives one direction of a link a shape, whatever it has now.
+/// Takes the rule for some peers away wherever it is; says where that was.
 ///
-/// When a step fails, a direction that had no shape is as it was before, and one that had keeps the shape it had.
+/// # Errors
+///
+/// The first failure.
+pub fn remove(session: &mut Session, to: To) -> Result<Vec<Cleared>, Error> {
+    let survey = session.survey()?;
+    let key = rule::key(&rule::asked_of(Some(to)));
+    let mut removed = Vec::new();
+    for found in &survey.attachments {
+        let has_it = rules_of(found).iter().any(|(_, entry)| rule::key(&entry.asked) == key);
+        let (Ok(record), Some(engine), true) = (&found.record, engine_of(found), has_it) else {
+            continue;
+        };
+        let request = Request {
+            link: found.link.clone(),
+            direction: found.direction,
+            engine,
+            engine_asked: record.engine_asked != 0,
+            wish: Wish::Remove(Some(to)),
+            flags: record.flags,
+            now_ns: clock::now_ns(),
+            seed: 0,
+            tether: None,
+        };
+        apply_one(session, &request)?;
+        removed.push(Cleared { link: found.link.name.clone(), direction: found.direction });
+    }
+    Ok(removed)
+}
+
+/// The rules in force on one direction of a link, with their slots; none where nothing is, or cannot be read.
+#[must_use]
+pub fn rules_of(found: &Attachment) -> Vec<(u32, Entry)> {
+    match (&found.maps, &found.record) {
+        (Ok(maps), Ok(record)) if record.rules != 0 => maps.rules().unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// Gives one direction of a link its rules, whatever it has now.
+///
+/// When a step fails, a direction that had no rules is as it was before, and one that had keeps those it had.
 fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error> {
     if request.link.mac.is_none() {
         return Err(Error::NotEthernet { link: request.link.name.clone() });
     }
     let survey = session.survey()?;
     match survey.attachment_of(request.link.ifindex, request.direction) {
+        found if request.is_for_nothing(found)? => match found {
+            Some(found) => clear::attachment(session, &survey, found).map(|()| Outcome::Cleared),
+            None => Ok(Outcome::Unchanged),
+        },
         Some(found) if change::is_possible(&survey, found, request.engine) => {
             change::change(session, &survey, found, request)
         }
         Some(found) => {
             // Another engine, another version's programs, or a qdisc that somebody took away: begin anew.
             let had = what_was_asked(found, request);
+            let old = rules_of(found);
             clear::attachment(session, &survey, found)?;
-            match (add_or_undo(session, request), had) {
+            match (add_or_undo(session, request, &old), had) {
                 (Ok(()), _) => Ok(Outcome::Changed),
                 (Err(error), None) => Err(error),
-                (Err(error), Some(had)) => match add_or_undo(session, &had) {
+                (Err(error), Some(had)) => match add_or_undo(session, &had, &[]) {
                     Ok(()) => Err(error),
                     Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
                 },
             }
         }
         None => {
-            add_or_undo(session, request)?;
+            add_or_undo(session, request, &[])?;
             Ok(Outcome::Added)
         }
     }
 }
 
-fn add_or_undo(session: &mut Session, request: &Request) -> Result<(), Error> {
-    let Err(error) = add::add(session, request) else {
+fn add_or_undo(session: &mut Session, request: &Request, old: &[(u32, Entry)]) -> Result<(), Error> {
+    let Err(error) = add::add(session, request, old) else {
         return Ok(());
     };
     match undo(session, request) {

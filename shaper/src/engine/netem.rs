@@ -1,54 +1,124 @@
-//! `netem`: the classifier picks an htb class, the netem below it does all that a shape asks for with its own dice.
+//! `netem`: the classifier picks the htb class of a packet's rule, the netem below it does all that a shape asks for with its
+//! own dice.
 //!
 //! ```text
 //! egress:   eth0 clsact egress: shaper_netem ─▶ root htb 5a00: ─┬─▶ class 5a00:1 ─▶ netem 5a01:
+//!                                                               ├─▶ class 5a00:2 ─▶ netem 5a02:
 //!                                                               └─▶ direct queue: what is not to be shaped
 //! ingress:  eth0 clsact ingress: shaper_divert ─▶ mirred ─▶ the same on an ifb
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use shaper_common::jitter::{self, Distribution, TABLE_LEN, TABLE_SCALE};
 
-use crate::attachment::{CLASS, LEAF, ROOT};
-use crate::netlink::Message;
+use crate::attachment::{self, ROOT};
 use crate::netlink::link::Device;
+use crate::netlink::{self, Message};
 use crate::plan::limits;
+use crate::plan::set::{Set, Slotted};
 use crate::shape::{Chance, Loss, Named as _, Shape};
 use crate::tc::class::Class;
 use crate::tc::qdisc::{Kind, Qdisc, htb, netem};
 use crate::tc::{self, Handle, Verb};
 use crate::units::{Overhead, Probability, Rate};
 
+use super::Session;
+
 /// The class's own rate: none that matters, since netem does the limiting. 1 Tbit/s.
 const CLASS_BYTES_PER_SEC: u64 = 125_000_000_000;
 
-/// Sets the queue up on a link.
-pub(super) fn queue(dev: &Device, shape: &Shape, seed: u64) -> Vec<Message<'static>> {
+/// Messages that are sent at once: a leaf has a table of 8 KB, and a socket takes 200 KB.
+const BATCH: usize = 16;
+
+/// Sets the queue up on a link, with a class and a leaf for each rule that has a shape.
+pub(super) fn queue(session: &mut Session, dev: &Device, set: &Set) -> Result<(), netlink::Error> {
     let root = Qdisc {
         dev: dev.clone(),
         parent: Handle::ROOT,
         handle: ROOT,
         kind: Kind::Htb(htb::Qdisc::default()),
     };
-    let class = Class {
-        dev: dev.clone(),
-        parent: ROOT,
-        classid: CLASS,
-        options: htb::Class::with_rate(CLASS_BYTES_PER_SEC),
-    };
-    let leaf = leaf(dev, options(shape, seed, limits::netem_packets(shape)));
-    vec![root.message(Verb::Replace), class.message(Verb::Replace), leaf.message(Verb::Replace)]
+    session.send(vec![root.message(Verb::Replace)])?;
+    send(session, set.rules.iter().flat_map(|rule| add(dev, rule)))
 }
 
-/// Gives the queue a new shape, by a change: the packets in it stay, with the times they have.
-pub(super) fn change(dev: &Device, shape: &Shape, seed: u64, now: &tc::Observed) -> Vec<Message<'static>> {
+/// Gives the queue what a new set needs, before packets are told from each other by it: leaves are changed, so that the packets
+/// in them stay, with the times they have, and new ones are added.
+pub(super) fn change(
+    session: &mut Session,
+    dev: &Device,
+    set: &Set,
+    now: &BTreeMap<u32, &tc::Observed>,
+) -> Result<(), netlink::Error> {
+    let messages = set.rules.iter().flat_map(|rule| match (now.get(&rule.slot), rule.shape) {
+        (Some(leaf), Some(shape)) if !is_so(leaf, &shape, rule.entry.rule.seed) || !rule.is_unchanged() => {
+            vec![changed(dev, rule.slot, &shape, rule.entry.rule.seed, leaf)]
+        }
+        (Some(_), _) => Vec::new(),
+        (None, _) => add(dev, rule),
+    });
+    send(session, messages)
+}
+
+/// Takes away the classes that no rule of the set has any more, but for those that still hold packets: these are taken away by
+/// the next command.
+pub(super) fn sweep(
+    session: &mut Session,
+    dev: &Device,
+    set: &Set,
+    now: &BTreeMap<u32, &tc::Observed>,
+) -> Result<(), netlink::Error> {
+    let wanted: BTreeSet<u32> =
+        set.rules.iter().filter(|rule| rule.shape.is_some()).map(|rule| rule.slot).collect();
+    let idle = now.iter().filter(|(slot, leaf)| !wanted.contains(slot) && leaf.stats.qlen == 0);
+    send(session, idle.map(|(slot, _)| class(dev, *slot).message(Verb::Del)))
+}
+
+fn send(
+    session: &mut Session,
+    messages: impl Iterator<Item = Message<'static>>,
+) -> Result<(), netlink::Error> {
+    let mut messages = messages.peekable();
+    while messages.peek().is_some() {
+        session.send(messages.by_ref().take(BATCH).collect())?;
+    }
+    Ok(())
+}
+
+fn class(dev: &Device, slot: u32) -> Class {
+    Class {
+        dev: dev.clone(),
+        parent: ROOT,
+        classid: attachment::class(slot),
+        options: htb::Class::with_rate(CLASS_BYTES_PER_SEC),
+    }
+}
+
+/// A rule without a shape has no class: htb sends what it does not know directly.
+fn add(dev: &Device, rule: &Slotted) -> Vec<Message<'static>> {
+    let Some(shape) = rule.shape else { return Vec::new() };
+    let options = options(&shape, rule.entry.rule.seed, limits::netem_packets(&shape));
+    vec![class(dev, rule.slot).message(Verb::Replace), leaf(dev, rule.slot, options).message(Verb::Replace)]
+}
+
+fn changed(dev: &Device, slot: u32, shape: &Shape, seed: u64, now: &tc::Observed) -> Message<'static> {
     let had = netem::Options::parse(&now.options).unwrap_or_default();
     // Packets still on their way by the old shape must not use up the new one's queue.
     let limit = limits::netem_packets(shape).max(had.limit_packets.min(now.stats.qlen.saturating_mul(2)));
-    vec![leaf(dev, options(shape, seed, limit)).message(Verb::Change)]
+    leaf(dev, slot, options(shape, seed, limit)).message(Verb::Change)
+}
+
+/// Whether the leaves do what the rules say, as far as a kernel tells: a command that was killed leaves them otherwise.
+pub(super) fn are_so(set: &Set, now: &BTreeMap<u32, &tc::Observed>) -> bool {
+    set.rules.iter().all(|rule| match (rule.shape, now.get(&rule.slot)) {
+        (Some(shape), Some(leaf)) => is_so(leaf, &shape, rule.entry.rule.seed),
+        (shape, _) => shape.is_none(),
+    })
 }
 
 /// Whether the leaf does what the shape says, as far as a kernel tells: never the distribution, the seed since 6.6.
-pub(super) fn is_so(now: &tc::Observed, shape: &Shape, seed: u64) -> bool {
+fn is_so(now: &tc::Observed, shape: &Shape, seed: u64) -> bool {
     let Some(has) = netem::Options::parse(&now.options) else { return false };
     let wanted = options(shape, seed, has.limit_packets);
     let seed = has.seed.and(wanted.seed);
@@ -63,8 +133,9 @@ pub(super) fn is_so(now: &tc::Observed, shape: &Shape, seed: u64) -> bool {
     told(has) == told(netem::Options { seed, ..wanted })
 }
 
-fn leaf(dev: &Device, options: netem::Options) -> Qdisc {
-    Qdisc { dev: dev.clone(), parent: CLASS, handle: LEAF, kind: Kind::Netem(options) }
+fn leaf(dev: &Device, slot: u32, options: netem::Options) -> Qdisc {
+    let (parent, handle) = (attachment::class(slot), attachment::leaf(slot));
+    Qdisc { dev: dev.clone(), parent, handle, kind: Kind::Netem(options) }
 }
 
 /// A change keeps what it does not name, so everything is named, also what is not asked for; but a distribution only where
@@ -168,11 +239,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn leaf_with(options: netem::Options) -> tc::Observed {
-        let message = leaf(&Device { ifindex: 1, name: "lo".into() }, options).message(Verb::Add);
+        let message = leaf(&Device { ifindex: 1, name: "lo".into() }, 1, options).message(Verb::Add);
         let (_, attributes) = message.body().split_at(20);
         let options =
             Attributes::new(attributes).find_kind(TCA_OPTIONS).expect("just written").value.to_vec();
-        let (handle, parent) = (LEAF, CLASS);
+        let (handle, parent) = (attachment::leaf(1), attachment::class(1));
         tc::Observed { ifindex: 1, handle, parent, kind: "netem".into(), options, stats: Stats::default() }
     }
 

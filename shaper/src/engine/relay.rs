@@ -24,9 +24,10 @@ use crate::attachment::{self, Attachment, FILTER_HANDLE, PREF};
 use crate::bpf::object::Programs;
 use crate::bpf::{self, Maps, Object};
 use crate::netlink::link::{self, AddrGenMode, Device, Settings};
-use crate::plan::limits;
+use crate::plan::Needs;
+use crate::plan::limits::Room;
 use crate::relay::{packet, tap};
-use crate::shape::{self, Named as _, Shape};
+use crate::shape::{self, Named as _};
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc};
 use crate::tc::{Handle, Verb};
@@ -49,6 +50,7 @@ pub const PROCESS_NAME: &CStr = c"shaper-relay";
 pub(super) fn start(
     session: &mut Session,
     request: &Request,
+    needs: &Needs,
     maps: &Maps,
     programs: &Programs,
 ) -> Result<Device, Error> {
@@ -67,9 +69,10 @@ pub(super) fn start(
 
     // Egress leaves through it; by it, a relay of either direction knows whether its link is still there.
     let packet = session.netns().run(packet::open)?.map_err(Error::Packet)?;
+    let room = Room::of(needs);
     maps.set_relay_report(&RelayReport {
-        held_frames_max: u64::from(limits::packets(&request.shape)),
-        held_bytes_max: limits::bytes(&request.shape),
+        held_frames_max: u64::from(room.packets),
+        held_bytes_max: room.bytes,
         ..RelayReport::default()
     })?;
     spawn(session, request, &tap.fd, &packet, maps)?;
@@ -80,13 +83,14 @@ pub(super) fn start(
 pub(super) fn restart(
     session: &mut Session,
     request: &Request,
+    needs: &Needs,
     found: &Attachment,
     maps: &Maps,
     record: &mut Record,
 ) -> Result<(), Error> {
     end(session, found)?;
     let programs = Object::committed()?.bind(maps)?;
-    let tap = start(session, request, maps, &programs)?;
+    let tap = start(session, request, needs, maps, &programs)?;
     record.holder_ifindex = tap.ifindex;
     if session.effect(|| "record of the TAP".to_owned()) {
         maps.set_link(record)?;
@@ -94,13 +98,13 @@ pub(super) fn restart(
     Ok(())
 }
 
-/// Gives the relay the room that a new shape needs; never less, for the packets that it holds.
-pub(super) fn widen(maps: &Maps, shape: &Shape) -> Result<(), Error> {
+/// Gives the relay the room that new rules need; never less, for the packets that it holds.
+pub(super) fn widen(maps: &Maps, needs: &Needs) -> Result<(), Error> {
     let name = abi::map::RELAY;
     let error = |source| bpf::object::Error::Map { operation: "map", name: name.to_owned(), source };
     let map = maps.fd(name).ok_or_else(|| error(io::ErrorKind::NotFound.into()))?;
-    crate::relay::widen(map, u64::from(limits::packets(shape)), limits::bytes(shape))
-        .map_err(|errno| error(errno.into()))?;
+    let room = Room::of(needs);
+    crate::relay::widen(map, u64::from(room.packets), room.bytes).map_err(|errno| error(errno.into()))?;
     Ok(())
 }
 

@@ -1,13 +1,17 @@
-//! Which engine can do which shape, whatever the kernel.
+//! Which engine can do which rules, whatever the kernel.
 
 use shaper_common::abi::Engine;
 
+use super::Needs;
 use crate::prose::list;
-use crate::shape::{EngineChoice, Loss, Named as _, Shape};
+use crate::shape::{EngineChoice, Loss, Named as _};
 use crate::units::Delay;
 
 /// netem cuts a longer jitter to this, without a word: its tables are multiplied in 32 bits.
 const NETEM_JITTER_MAX: Delay = Delay::from_ns(i32::MAX as u64);
+
+/// Rules that `netem` is given: each has a class and a qdisc with a table of its own, 20 KB of the kernel's memory.
+pub const NETEM_RULES_MAX: usize = 4_096;
 
 /// Parts of a shape that an engine cannot do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +21,7 @@ pub struct Incapable {
     pub engine: Engine,
     /// The parts, by their flags in backquotes.
     pub parts: Vec<&'static str>,
-    /// The engines that can do all of the shape.
+    /// The engines that can do all.
     pub capable: Vec<Engine>,
 }
 
@@ -36,37 +40,40 @@ fn what(engine: Engine, parts: &[&'static str]) -> String {
 
 fn instead(capable: &[Engine]) -> String {
     if capable.is_empty() {
-        return "nor can another do all of this shape".to_owned();
+        return "nor can another do all of this".to_owned();
     }
     format!("{} can", list(capable.iter().map(|engine| format!("`{}`", EngineChoice::from(*engine)))))
 }
 
-/// Says whether an engine can do all of a shape.
+/// Says whether an engine can do all that rules ask for.
 ///
 /// # Errors
 ///
 /// [`Incapable`] with every part that it cannot do.
-pub fn check(engine: Engine, shape: &Shape) -> Result<(), Incapable> {
-    let parts = lacking(engine, shape);
+pub fn check(engine: Engine, needs: &Needs) -> Result<(), Incapable> {
+    let parts = lacking(engine, needs);
     if parts.is_empty() {
         return Ok(());
     }
     let engines = EngineChoice::ALL.iter().filter_map(|choice| choice.engine());
-    let capable = engines.filter(|other| lacking(*other, shape).is_empty()).collect();
+    let capable = engines.filter(|other| lacking(*other, needs).is_empty()).collect();
     Err(Incapable { engine, parts, capable })
 }
 
-/// The parts of the shape that the engine cannot do.
-fn lacking(engine: Engine, shape: &Shape) -> Vec<&'static str> {
+/// The parts that the engine cannot do.
+fn lacking(engine: Engine, needs: &Needs) -> Vec<&'static str> {
     let parts: &[(&'static str, bool)] = match engine {
         Engine::Netem => &[
-            ("`--jitter` above 2.147s", shape.jitter() > NETEM_JITTER_MAX),
-            ("`--loss-pattern`", matches!(shape.loss(), Some(Loss::Pattern(_)))),
-            ("`--keep-order`", shape.keep_order()),
-            ("`--ecn`", shape.ecn().is_some()),
-            ("`--burst`", shape.burst().is_some()),
+            ("`--jitter` above 2.147s", needs.any(|shape| shape.jitter() > NETEM_JITTER_MAX)),
+            ("`--loss-pattern`", needs.any(|shape| matches!(shape.loss(), Some(Loss::Pattern(_))))),
+            ("`--keep-order`", needs.any(|shape| shape.keep_order())),
+            ("`--ecn`", needs.any(|shape| shape.ecn().is_some())),
+            ("`--burst`", needs.any(|shape| shape.burst().is_some())),
+            ("more than 4096 rules", needs.rules > NETEM_RULES_MAX),
         ],
-        Engine::Edt | Engine::Relay => &[],
+        // The kernel takes a departure time for IP packets only.
+        Engine::Edt => &[("`--shape-neighbours`", needs.shape_neighbours)],
+        Engine::Relay => &[],
     };
     parts.iter().filter(|(_, asked)| *asked).map(|(part, _)| *part).collect()
 }
@@ -74,9 +81,9 @@ fn lacking(engine: Engine, shape: &Shape) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Parts;
+    use crate::shape::{Parts, Shape};
 
-    fn shape(flags: &[(&str, &str)]) -> Shape {
+    fn shape(flags: &[(&str, &str)]) -> Needs {
         let given: serde_json::Map<_, _> = flags
             .iter()
             .map(|(key, value)| {
@@ -85,7 +92,7 @@ mod tests {
             })
             .collect();
         let parts: Parts = serde_json::from_value(given.into()).unwrap();
-        Shape::new(parts).unwrap()
+        Shape::new(parts).unwrap().into()
     }
 
     #[test]

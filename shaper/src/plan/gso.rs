@@ -1,7 +1,8 @@
-//! Whether a shape needs each packet of the wire for itself.
+//! Whether shapes need each packet of the wire for itself.
 //!
 //! A sender hands up to 64 KB to a link as one GSO frame of some 44 segments, and every engine sees it as one packet.
 
+use super::Needs;
 use crate::shape::Shape;
 use crate::units::{Delay, Size};
 
@@ -17,14 +18,18 @@ const BURST: Delay = Delay::from_ms(1);
 /// Faults and jitter are drawn for each packet, a mark is one packet's, and a low rate spaces packets, not frames; a plain
 /// delay does not mind.
 #[must_use]
-pub fn max_segs(shape: &Shape) -> Option<u32> {
+pub fn max_segs(needs: &Needs) -> Option<u32> {
+    needs.any(acts_on_packets).then_some(1)
+}
+
+fn acts_on_packets(shape: &Shape) -> bool {
     let coarse = shape.bandwidth().is_some_and(|rate| rate.time_for(FRAME).is_none_or(|time| time > BURST));
     let drawn = shape.loss().is_some()
         || shape.duplicate().is_some()
         || shape.corrupt().is_some()
         || shape.reorder().is_some()
         || !shape.jitter().is_zero();
-    (coarse || drawn || shape.ecn().is_some()).then_some(1)
+    coarse || drawn || shape.ecn().is_some()
 }
 
 #[cfg(test)]
@@ -46,14 +51,14 @@ mod tests {
             "latency=100ms reorder=1%",
             "bandwidth=10gbit ecn=1ms",
         ] {
-            assert_eq!(max_segs(&shape_of(text)), Some(1), "{text}");
+            assert_eq!(max_segs(&shape_of(text).into()), Some(1), "{text}");
         }
         for text in [
             "latency=100ms",
             "latency=100ms jitter=0ms loss=0% duplicate=0% corrupt=0% reorder=0%",
             "bandwidth=1gbit overhead=24b burst=64kb",
         ] {
-            assert_eq!(max_segs(&shape_of(text)), None, "{text}");
+            assert_eq!(max_segs(&shape_of(text).into()), None, "{text}");
         }
     }
 }

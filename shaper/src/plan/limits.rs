@@ -3,6 +3,7 @@
 //! Without these the defaults bite: 100 packets for each flow in `fq`, 1000 in `netem`. They are the room that the shape
 //! itself needs, so what they drop is beyond what was asked for; the bottleneck's own queue is bounded elsewhere.
 
+use super::Needs;
 use crate::shape::{PACKET, Shape};
 use crate::units::Delay;
 
@@ -23,8 +24,7 @@ const TAIL: u64 = 4;
 const NS_PER_SEC: u128 = 1_000_000_000;
 
 /// Longest time from a packet's arrival to its departure.
-#[must_use]
-pub fn longest_stay(shape: &Shape) -> Delay {
+fn longest_stay(shape: &Shape) -> Delay {
     let queue_ns = shape.queue_time().map_or(0, Delay::as_ns);
     let spread_ns = shape.jitter().as_ns().saturating_mul(TAIL);
     Delay::from_ns(shape.latency().as_ns().saturating_add(spread_ns).saturating_add(queue_ns))
@@ -35,9 +35,45 @@ fn copies(shape: &Shape) -> u64 {
     if shape.duplicate().is_some() { 2 } else { 1 }
 }
 
+/// What the rules of one direction may keep waiting together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Packets, whatever their size.
+    pub packets: u32,
+    /// Bytes.
+    pub bytes: u64,
+    /// Longest time from a packet's arrival to its departure.
+    pub longest_stay: Delay,
+}
+
+impl Room {
+    /// The room that all the shapes need.
+    ///
+    /// What an unlimited link is given room for is what can be sent at all, so it is counted once, for the longest delay.
+    #[must_use]
+    pub fn of(needs: &Needs) -> Self {
+        let mut room =
+            Self { packets: PACKETS_LEAST as u32, bytes: BYTES_LEAST, longest_stay: Delay::default() };
+        let (mut limited_packets, mut limited_bytes) = (0, 0);
+        for shape in &needs.shapes {
+            room.longest_stay = room.longest_stay.max(longest_stay(shape));
+            if shape.bandwidth().is_some() {
+                limited_packets += u64::from(packets(shape)) - PACKETS_LEAST;
+                limited_bytes += bytes(shape).saturating_sub(BYTES_LEAST);
+            } else {
+                room.packets = room.packets.max(packets(shape));
+                room.bytes = room.bytes.max(bytes(shape));
+            }
+        }
+        let packets = (u64::from(room.packets) + limited_packets).min(PACKETS_MOST);
+        room.packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        room.bytes = (room.bytes + limited_bytes).min(BYTES_MOST);
+        room
+    }
+}
+
 /// Packets that may wait, whatever their size.
-#[must_use]
-pub fn packets(shape: &Shape) -> u32 {
+fn packets(shape: &Shape) -> u32 {
     let unlimited = PACKETS_PER_SEC * copies(shape);
     let per_sec = match shape.bandwidth() {
         Some(rate) => (rate.bytes_per_sec() / LEAST_PACKET_BYTES).min(unlimited),
@@ -48,8 +84,7 @@ pub fn packets(shape: &Shape) -> u32 {
 }
 
 /// Bytes that may wait.
-#[must_use]
-pub fn bytes(shape: &Shape) -> u64 {
+fn bytes(shape: &Shape) -> u64 {
     let unlimited = BYTES_PER_SEC * copies(shape);
     let per_sec = shape.bandwidth().map_or(unlimited, |rate| rate.bytes_per_sec().min(unlimited));
     in_flight(per_sec, longest_stay(shape)).saturating_add(BYTES_LEAST).min(BYTES_MOST)

@@ -1,6 +1,11 @@
-//! What a shape takes on a link: pure arithmetic, no kernel.
+//! What rules take on a link, and how a packet finds its own: pure, no kernel.
 
 pub mod capable;
 pub mod gso;
 pub mod limits;
+mod needs;
 pub mod rule;
+pub mod set;
+pub mod table;
+
+pub use needs::Needs;

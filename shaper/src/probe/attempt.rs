@@ -15,6 +15,7 @@ use shaper_common::abi::program;
 
 use super::scratch::Scratch;
 use super::{Cap, Capability, Finding, Obstacle, Outcome, Refusal};
+use crate::bpf::object::Room;
 use crate::bpf::{self, Object, sys};
 use crate::netlink::Message;
 use crate::netlink::link::{self, Settings};
@@ -293,7 +294,7 @@ fn load(names: &[&str]) -> Result<OwnedFd, Finding> {
         },
     };
     let object = Object::committed().map_err(failed)?;
-    let maps = object.create_maps().map_err(failed)?;
+    let maps = object.create_maps(&Room::default()).map_err(failed)?;
     let programs = object.bind(&maps).map_err(failed)?;
     let loaded =
         names.iter().map(|name| programs.load(name)).collect::<Result<Vec<_>, _>>().map_err(failed)?;

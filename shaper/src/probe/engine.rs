@@ -5,19 +5,16 @@ use std::fmt;
 use shaper_common::abi::Engine;
 
 use super::{Capability, Error, Finding, Findings, Outcome};
+use crate::plan::Needs;
 use crate::plan::capable::{self, Incapable};
 use crate::prose::list;
-use crate::shape::{Direction, EngineChoice, Shape};
+use crate::shape::{Direction, EngineChoice};
 
 /// Engines, best first: `edt` costs the least and decides with our core, `netem` needs no process either.
 pub const PREFERENCE: [Engine; 3] = [Engine::Edt, Engine::Netem, Engine::Relay];
 
 /// What an engine needs for `direction` and, when it is known, for the shape; what sets it apart from the others comes first.
-pub fn requirements(
-    engine: Engine,
-    direction: Direction,
-    shape: Option<&Shape>,
-) -> impl Iterator<Item = Capability> {
+pub fn requirements(engine: Engine, direction: Direction, needs: &Needs) -> impl Iterator<Item = Capability> {
     use Capability::{ClsBpf, Clsact, Csum, Fq, Htb, Ifb, Mirred, Netem, Packet, SkbSetTstamp, Tun};
     let always: &[Capability] = match engine {
         Engine::Edt => &[Fq, Clsact, ClsBpf, SkbSetTstamp],
@@ -29,7 +26,7 @@ pub fn requirements(
         (Engine::Relay, Direction::Egress | Direction::Both) => &[Packet],
         (Engine::Edt | Engine::Netem, Direction::Egress) | (Engine::Relay, Direction::Ingress) => &[],
     };
-    let corrupts = shape.is_some_and(|shape| shape.corrupt().is_some());
+    let corrupts = needs.any(|shape| shape.corrupt().is_some());
     let per_shape: &[Capability] = if engine == Engine::Edt && corrupts { &[Csum] } else { &[] };
     always.iter().chain(per_direction).chain(per_shape).copied()
 }
@@ -78,19 +75,14 @@ impl Assessment {
 
 /// Says of each engine, best first, whether it works for `direction`, and if not, what is missing.
 #[must_use]
-pub fn assess(direction: Direction, shape: Option<&Shape>, findings: &Findings) -> Vec<Assessment> {
-    PREFERENCE.iter().map(|&engine| assess_one(engine, direction, shape, findings)).collect()
+pub fn assess(direction: Direction, needs: &Needs, findings: &Findings) -> Vec<Assessment> {
+    PREFERENCE.iter().map(|&engine| assess_one(engine, direction, needs, findings)).collect()
 }
 
-fn assess_one(
-    engine: Engine,
-    direction: Direction,
-    shape: Option<&Shape>,
-    findings: &Findings,
-) -> Assessment {
+fn assess_one(engine: Engine, direction: Direction, needs: &Needs, findings: &Findings) -> Assessment {
     let mut missing = Vec::new();
     let mut verdict = Verdict::Works;
-    for capability in requirements(engine, direction, shape) {
+    for capability in requirements(engine, direction, needs) {
         match findings.get(capability) {
             Some(finding) if finding.is_yes() => {}
             Some(finding) => {
@@ -116,17 +108,17 @@ fn assess_one(
 pub(super) fn explore(
     choice: EngineChoice,
     direction: Direction,
-    shape: Option<&Shape>,
+    needs: &Needs,
     mut attempt: impl FnMut(Capability) -> Finding,
 ) -> Findings {
     let mut findings = Findings::default();
     let asked = choice.engine();
-    if asked.is_some_and(|engine| incapable(engine, shape).is_some()) {
+    if asked.is_some_and(|engine| incapable(engine, needs).is_some()) {
         return findings;
     }
-    let can = |engine: &Engine| incapable(*engine, shape).is_none();
+    let can = |engine: &Engine| incapable(*engine, needs).is_none();
     for engine in asked.into_iter().chain(PREFERENCE).filter(can) {
-        for capability in requirements(engine, direction, shape) {
+        for capability in requirements(engine, direction, needs) {
             if findings.get(capability).is_none() {
                 findings.insert(capability, attempt(capability));
             }
@@ -135,7 +127,7 @@ pub(super) fn explore(
                 break;
             }
         }
-        if assess_one(engine, direction, shape, &findings).verdict == Verdict::Works {
+        if assess_one(engine, direction, needs, &findings).verdict == Verdict::Works {
             break;
         }
     }
@@ -158,7 +150,7 @@ impl fmt::Display for Picked {
     }
 }
 
-/// Picks the engine asked for, or the best that works and can do the shape; without a shape, any can.
+/// Picks the engine asked for, or the best that works and can do the shape; without a needs, any can.
 ///
 /// # Errors
 ///
@@ -167,54 +159,54 @@ impl fmt::Display for Picked {
 pub fn pick(
     choice: EngineChoice,
     direction: Direction,
-    shape: Option<&Shape>,
+    needs: &Needs,
     findings: &Findings,
 ) -> Result<Picked, Error> {
     match choice.engine() {
-        Some(engine) => pick_asked(engine, direction, shape, findings),
-        None => pick_best(direction, shape, findings),
+        Some(engine) => pick_asked(engine, direction, needs, findings),
+        None => pick_best(direction, needs, findings),
     }
 }
 
-fn incapable(engine: Engine, shape: Option<&Shape>) -> Option<Incapable> {
-    capable::check(engine, shape?).err()
+fn incapable(engine: Engine, needs: &Needs) -> Option<Incapable> {
+    capable::check(engine, needs).err()
 }
 
 fn pick_asked(
     engine: Engine,
     direction: Direction,
-    shape: Option<&Shape>,
+    needs: &Needs,
     findings: &Findings,
 ) -> Result<Picked, Error> {
-    if let Some(incapable) = incapable(engine, shape) {
+    if let Some(incapable) = incapable(engine, needs) {
         return Err(incapable.into());
     }
-    let asked = assess_one(engine, direction, shape, findings);
+    let asked = assess_one(engine, direction, needs, findings);
     match asked.verdict {
         Verdict::Works => Ok(Picked { engine, why: "it was asked for".to_owned() }),
         Verdict::Untold => Err(asked.untold()),
         Verdict::Lacks => {
-            let mut others = assess(direction, shape, findings).into_iter();
+            let mut others = assess(direction, needs, findings).into_iter();
             let works = others
-                .find(|other| other.verdict == Verdict::Works && incapable(other.engine, shape).is_none());
+                .find(|other| other.verdict == Verdict::Works && incapable(other.engine, needs).is_none());
             let works = works.map(|other| other.engine);
             Err(Error::EngineLacks { engine, lacks: asked.lacks().collect(), works })
         }
     }
 }
 
-fn pick_best(direction: Direction, shape: Option<&Shape>, findings: &Findings) -> Result<Picked, Error> {
+fn pick_best(direction: Direction, needs: &Needs, findings: &Findings) -> Result<Picked, Error> {
     let mut lacks: Vec<(Engine, String)> = Vec::new();
     let mut cannot: Vec<Incapable> = Vec::new();
     let mut untold = None;
-    for assessment in assess(direction, shape, findings) {
-        if let Some(incapable) = incapable(assessment.engine, shape) {
+    for assessment in assess(direction, needs, findings) {
+        if let Some(incapable) = incapable(assessment.engine, needs) {
             cannot.push(incapable);
             continue;
         }
         match assessment.verdict {
             Verdict::Works => {
-                let why = why(assessment.engine, direction, shape, &lacks, &cannot);
+                let why = why(assessment.engine, direction, needs, &lacks, &cannot);
                 return Ok(Picked { engine: assessment.engine, why });
             }
             Verdict::Untold => untold = untold.or_else(|| Some(assessment.untold())),
@@ -227,12 +219,12 @@ fn pick_best(direction: Direction, shape: Option<&Shape>, findings: &Findings) -
 fn why(
     engine: Engine,
     direction: Direction,
-    shape: Option<&Shape>,
+    needs: &Needs,
     lacks: &[(Engine, String)],
     cannot: &[Incapable],
 ) -> String {
     let kernel = if lacks.is_empty() {
-        list(requirements(engine, direction, shape).map(|capability| capability.name().to_owned()))
+        list(requirements(engine, direction, needs).map(|capability| capability.name().to_owned()))
     } else {
         let mut lacks: Vec<String> = lacks.iter().map(|(_, lack)| format!("no {lack}")).collect();
         lacks.dedup();

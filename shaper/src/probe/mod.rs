@@ -29,7 +29,8 @@ pub use scratch::enter_user_namespace;
 
 use attempt::{Bench, Depth};
 
-use crate::shape::{Direction, EngineChoice, Shape};
+use crate::plan::Needs;
+use crate::shape::{Direction, EngineChoice};
 
 /// Tries everything, with the very programs and devices that the engines use; some tens of milliseconds.
 #[must_use]
@@ -47,9 +48,9 @@ pub fn all() -> Findings {
 /// An engine that was asked for is tried first and completely; the others only when it cannot work. One that cannot do
 /// `shape` is not tried.
 #[must_use]
-pub fn for_engines(choice: EngineChoice, direction: Direction, shape: Option<&Shape>) -> Findings {
+pub fn for_engines(choice: EngineChoice, direction: Direction, needs: &Needs) -> Findings {
     let mut bench = Bench::new(Depth::Quick);
-    engine::explore(choice, direction, shape, |capability| bench.attempt(capability))
+    engine::explore(choice, direction, needs, |capability| bench.attempt(capability))
 }
 
 /// Chooses the engine for `shape` in `direction`: [`for_engines`], then [`pick`].
@@ -57,8 +58,8 @@ pub fn for_engines(choice: EngineChoice, direction: Direction, shape: Option<&Sh
 /// # Errors
 ///
 /// As [`pick`].
-pub fn choose(choice: EngineChoice, direction: Direction, shape: Option<&Shape>) -> Result<Picked, Error> {
-    pick(choice, direction, shape, &for_engines(choice, direction, shape))
+pub fn choose(choice: EngineChoice, direction: Direction, needs: &Needs) -> Result<Picked, Error> {
+    pick(choice, direction, needs, &for_engines(choice, direction, needs))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod chance;
 mod choice;
 mod distribution;
 mod error;
+mod flags;
 mod loss;
 mod named;
 mod parts;
@@ -21,6 +22,8 @@ pub use named::{Named, UnknownName};
 pub use parts::Parts;
 pub use pattern::Pattern;
 pub use shaper_common::jitter::Distribution;
+
+pub(crate) use named::text_by_name;
 
 use self::bottleneck::Bottleneck;
 use self::propagation::Propagation;

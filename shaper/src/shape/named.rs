@@ -66,4 +66,4 @@ macro_rules! text_by_name {
     };
 }
 
-pub(super) use text_by_name;
+pub(crate) use text_by_name;

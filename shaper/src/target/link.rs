@@ -40,6 +40,16 @@ fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+/// The longest name of a link, in bytes: `IFNAMSIZ` less the final zero.
+pub const LINK_NAME_MAX: usize = 15;
+
+/// Says whether a link can have this name, by the rules of the kernel's `dev_valid_name`.
+#[must_use]
+pub fn is_link_name(text: &str) -> bool {
+    let legal = !matches!(text, "" | "." | "..") && text.len() <= LINK_NAME_MAX;
+    legal && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control())
+}
+
 /// Chooses the link named, or the only one there is.
 ///
 /// The loopback must be named, and a link that is down counts only where none is up: a new namespace is born with such

@@ -1,6 +1,9 @@
 //! Each packet's fate as it happens: the reading end of what the kernel programs tell (`shaper_common::trace`).
 
+pub mod pcapng;
+
 mod fate;
+mod head;
 mod lease;
 mod packet;
 mod time;
@@ -54,7 +57,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Tracer {
     link: String,
-    direction: &'static str,
+    direction: Direction,
     program: u32,
     map: OwnedFd,
     ring: Ring,
@@ -70,7 +73,7 @@ impl Tracer {
     pub fn start(found: Attachment) -> Result<Self, Error> {
         let maps = found.maps?;
         found.record?;
-        let (link, direction) = (found.link.name, name_of(found.direction));
+        let (link, direction) = (found.link.name, found.direction);
         let map = existing(&maps, abi::map::TRACE)?
             .try_clone_to_owned()
             .map_err(|source| cannot_map(abi::map::TRACE, source))?;
@@ -79,7 +82,7 @@ impl Tracer {
         let now_ns = clock::now_ns();
         let lease = Lease::take(existing(&maps, abi::map::LEASE)?, now_ns)
             .map_err(|errno| cannot_map(abi::map::LEASE, errno.into()))?
-            .map_err(|held| Error::Held { link: link.clone(), direction, held })?;
+            .map_err(|held| Error::Held { link: link.clone(), direction: name_of(direction), held })?;
         Ok(Self { link, direction, program: found.program, map, ring, lease, since_ns: now_ns })
     }
 
@@ -89,10 +92,16 @@ impl Tracer {
         &self.link
     }
 
+    /// Which of its packets.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// `egress` or `ingress`.
     #[must_use]
-    pub fn direction(&self) -> &'static str {
-        self.direction
+    pub fn direction_name(&self) -> &'static str {
+        name_of(self.direction)
     }
 
     /// What becomes readable when there is an event.
@@ -137,7 +146,7 @@ impl Tracer {
     }
 
     fn displaced(&self) -> Error {
-        Error::Displaced { link: self.link.clone(), direction: self.direction }
+        Error::Displaced { link: self.link.clone(), direction: self.direction_name() }
     }
 }
 

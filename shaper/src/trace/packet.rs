@@ -1,18 +1,13 @@
 //! One packet and what became of it, as people and programs read it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use serde::Serialize;
 use shaper_common::trace::{Event, fate};
 
+use super::head::Head;
 use super::{Fate, Wall};
 use crate::units::Delay;
-
-const ETH_P_IP: u16 = 0x0800;
-const ETH_P_ARP: u16 = 0x0806;
-const ETH_P_IPV6: u16 = 0x86dd;
-/// The offset of an IPv4 fragment, in the field with its flags.
-const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// What becomes of the copy of a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +42,9 @@ pub struct Packet {
     pub bytes: u32,
     /// Packets on the wire; more than one for a GSO frame.
     pub packets: u32,
+    /// The rule that it met.
+    #[serde(skip_serializing_if = "is_first")]
+    pub rule: u32,
     /// Everything that became of it.
     pub fates: Vec<Fate>,
     /// Why it was not shaped: `not-ip`, `expired` or `unheld`.
@@ -64,27 +62,18 @@ impl Packet {
     /// Reads what a kernel program told.
     #[must_use]
     pub fn read(event: &Event, wall: Wall) -> Self {
-        let ethertype = u16::from_be_bytes(event.ethertype);
-        let address = |bytes: [u8; 16]| match ethertype {
-            ETH_P_IP => Some(IpAddr::from(Ipv4Addr::from(*bytes.first_chunk()?))),
-            ETH_P_IPV6 => Some(IpAddr::from(Ipv6Addr::from(bytes))),
-            _ => None,
-        };
-        let (source, destination) = (address(event.source), address(event.destination));
-        let is_first = u16::from_be_bytes(event.fragment) & FRAGMENT_OFFSET == 0;
-        let has_ports = source.is_some() && is_first && has_ports(event.protocol);
-        let [source_high, source_low, destination_high, destination_low] = event.ports;
-        let port = |bytes| has_ports.then(|| u16::from_be_bytes(bytes));
+        let Head { ends, ports, protocol } = Head::read(event.head());
         let is = |bit: u32| event.fates & bit != 0;
         Self {
             time: wall.utc(event.arrival_ns),
-            source,
-            source_port: port([source_high, source_low]),
-            destination,
-            destination_port: port([destination_high, destination_low]),
-            protocol: if source.is_some() { transport(event.protocol) } else { network(ethertype) },
+            source: ends.map(|(source, _)| source),
+            source_port: ports.map(|(source, _)| source),
+            destination: ends.map(|(_, destination)| destination),
+            destination_port: ports.map(|(_, destination)| destination),
+            protocol,
             bytes: event.wire_bytes,
             packets: event.wire_packets,
+            rule: event.slot,
             fates: fates(event.fates),
             why: why(event.fates),
             delay: is(fate::DELAYED).then(|| Delay::from_ns(event.delay_ns)),
@@ -104,6 +93,11 @@ impl Packet {
         let of_copy = self.copy.iter().flat_map(|copy| &copy.fates);
         self.fates.iter().chain(of_copy).any(|fate| fates.contains(fate))
     }
+}
+
+/// Whether it is the rule of the shape itself, which is not told.
+fn is_first(rule: &u32) -> bool {
+    *rule == 0
 }
 
 fn fates(bits: u32) -> Vec<Fate> {
@@ -128,58 +122,29 @@ fn why(bits: u32) -> Option<&'static str> {
     all.into_iter().find(|(bit, _)| bits & bit != 0).map(|(_, why)| why)
 }
 
-/// TCP, UDP, DCCP, SCTP and UDP-Lite begin with two ports.
-fn has_ports(protocol: u8) -> bool {
-    matches!(protocol, 6 | 17 | 33 | 132 | 136)
-}
-
-/// The names of /etc/protocols.
-fn transport(protocol: u8) -> String {
-    let name = match protocol {
-        0 => "hopopt",
-        1 => "icmp",
-        2 => "igmp",
-        4 => "ipip",
-        6 => "tcp",
-        17 => "udp",
-        33 => "dccp",
-        41 => "ipv6",
-        44 => "ipv6-frag",
-        47 => "gre",
-        50 => "esp",
-        51 => "ah",
-        58 => "icmpv6",
-        89 => "ospf",
-        132 => "sctp",
-        136 => "udplite",
-        _ => return format!("protocol-{protocol}"),
-    };
-    name.to_owned()
-}
-
-fn network(ethertype: u16) -> String {
-    if ethertype == ETH_P_ARP { "arp".to_owned() } else { format!("ethertype-{ethertype:#06x}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shaper_common::trace::HEAD;
 
-    const UDP: Event = Event {
-        arrival_ns: 1,
-        delay_ns: 5_000_000,
-        copy_delay_ns: 6_000_000,
-        source: [10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        destination: [10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        wire_bytes: 98,
-        wire_packets: 1,
-        fates: fate::DELAYED,
-        ports: [0x30, 0x39, 0, 53],
-        ethertype: [0x08, 0],
-        fragment: [0x40, 0],
-        protocol: 17,
-        reserved: [0; 3],
-    };
+    /// 10.0.0.1:12345 > 10.0.0.2:53 over UDP, with the bytes of other packets behind it.
+    fn udp() -> Event {
+        let mut head = [0xee; HEAD];
+        head[12..34]
+            .copy_from_slice(&[8, 0, 0x45, 0, 0, 84, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        head[34..38].copy_from_slice(&[0x30, 0x39, 0, 53]);
+        Event {
+            arrival_ns: 1,
+            delay_ns: 5_000_000,
+            copy_delay_ns: 6_000_000,
+            wire_bytes: 98,
+            wire_packets: 1,
+            fates: fate::DELAYED,
+            head_len: 38,
+            head,
+            ..Event::EMPTY
+        }
+    }
 
     fn json(event: &Event) -> serde_json::Value {
         let mut json = serde_json::to_value(Packet::read(event, Wall::read())).unwrap();
@@ -189,30 +154,25 @@ mod tests {
 
     #[test]
     fn a_packet_has_what_it_has() {
-        let udp = serde_json::json!({
+        let told = serde_json::json!({
             "source": "10.0.0.1", "source_port": 12345, "destination": "10.0.0.2", "destination_port": 53,
             "protocol": "udp", "bytes": 98, "packets": 1, "fates": ["delayed"], "delay": "5ms",
         });
-        assert_eq!(json(&UDP), udp);
-        let fragment = json(&Event { fragment: [0, 185], ..UDP });
-        assert_eq!(
-            (&fragment["source_port"], &fragment["source"]),
-            (&serde_json::Value::Null, &udp["source"])
-        );
-        assert_eq!(json(&Event { protocol: 1, ..UDP }).get("source_port"), None);
-        let arp = Event { ethertype: [8, 6], fates: fate::PASSED_NOT_IP, ..UDP };
+        assert_eq!(json(&udp()), told);
+        // Behind that are no ports of this packet.
+        assert_eq!(json(&Event { head_len: 36, ..udp() }).get("source_port"), None);
+        let mut arp = Event { fates: fate::PASSED_NOT_IP, slot: 7, ..udp() };
+        arp.head[13] = 6;
         let expected = serde_json::json!({
-            "protocol": "arp", "bytes": 98, "packets": 1, "fates": ["passed"], "why": "not-ip",
+            "protocol": "arp", "bytes": 98, "packets": 1, "rule": 7, "fates": ["passed"], "why": "not-ip",
         });
         assert_eq!(json(&arp), expected);
-        let v6 = json(&Event { ethertype: [0x86, 0xdd], ..UDP });
-        assert_eq!(v6["source"], "a00:1::");
     }
 
     #[test]
     fn a_copy_has_a_fate_of_its_own() {
         let fates = fate::DELAYED | fate::DUPLICATED | fate::COPY_CORRUPTED;
-        let packet = Packet::read(&Event { fates, ..UDP }, Wall::read());
+        let packet = Packet::read(&Event { fates, ..udp() }, Wall::read());
         assert_eq!(packet.fates, [Fate::Duplicated, Fate::Delayed]);
         let copy = Copied { fates: vec![Fate::Corrupted, Fate::Delayed], delay: Some(Delay::from_ms(6)) };
         assert_eq!(packet.copy, Some(copy));

@@ -21,10 +21,16 @@ impl Wall {
         Self { ahead_ns: now_ns.saturating_sub(clock::now_ns()) }
     }
 
+    /// A `CLOCK_MONOTONIC` time as nanoseconds since 1970, UTC.
+    #[must_use]
+    pub fn unix_ns(self, monotonic_ns: u64) -> u64 {
+        monotonic_ns.saturating_add(self.ahead_ns)
+    }
+
     /// A `CLOCK_MONOTONIC` time as RFC 3339 writes it, in UTC.
     #[must_use]
     pub fn utc(self, monotonic_ns: u64) -> String {
-        rfc_3339(monotonic_ns.saturating_add(self.ahead_ns))
+        rfc_3339(self.unix_ns(monotonic_ns))
     }
 }
 

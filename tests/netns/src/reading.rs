@@ -42,6 +42,17 @@ impl Show {
         row["counters"]["marked"].as_u64().unwrap_or_else(|| panic!("no counter of marks: {row:#}"))
     }
 
+    /// Returns how many packets were shaped, and how many lost of which the classifier knows: none by `netem`.
+    ///
+    /// # Panics
+    /// When that direction is not shaped.
+    #[track_caller]
+    pub fn shaped_and_lost(&self, direction: &str) -> (u64, u64) {
+        let counters = &self.row(direction)["counters"];
+        let shaped = counters["shaped_packets"].as_u64();
+        (shaped.unwrap_or_else(|| panic!("{counters:#}")), counters["lost"].as_u64().unwrap_or(0))
+    }
+
     /// Says whether nobody holds the packets of the link shaped in `direction`, so that they pass unshaped.
     ///
     /// # Panics

@@ -14,6 +14,7 @@ use crate::case::{Case, Context, Load};
 use crate::engine::{self, Engine};
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
+use crate::retake::{self, Company, RETAKEN_MAX, Retakes, Take};
 use crate::{contained, kernel, named};
 
 /// Trials mostly wait: more of them than processors keep the processors busy.
@@ -21,6 +22,8 @@ const THREADS_PER_PROCESSOR: usize = 3;
 
 /// Shared by light trials, exclusive for those that need the machine to themselves.
 static MACHINE: RwLock<()> = RwLock::new(());
+
+static RETAKES: Retakes = Retakes::new(RETAKEN_MAX);
 
 /// Runs what the command line selects of `cases`; the whole `main` of a test binary.
 pub fn main(cases: Vec<Case>) -> ExitCode {
@@ -65,13 +68,19 @@ fn trials(case: Case) -> impl Iterator<Item = Trial> {
 fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completion, Failed> {
     let start = Instant::now();
     let mut of_engine = engine;
+    let mut retaken = None;
     let outcome = match engine.map_or(Ok(()), engine::available) {
         Err(reason) if engine.is_some_and(engine::is_required) => {
             Outcome::Failed(format!("SHAPER_REQUIRE names this engine, but: {reason}"))
         }
         Err(reason) => Outcome::Skipped(reason),
         Ok(()) => match (case.condition)() {
-            Ok(()) => run_body(case, engine),
+            Ok(()) => {
+                let outcome;
+                (outcome, retaken) =
+                    retake::at_most_twice(name, &RETAKES, |company| run_body(case, engine, company));
+                outcome
+            }
             Err(reason) => {
                 // This says nothing about the engine, whose trials may be required not to be skipped.
                 of_engine = None;
@@ -79,7 +88,7 @@ fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completi
             }
         },
     };
-    report::append(name, of_engine, &outcome, start.elapsed());
+    report::append(name, of_engine, &outcome, retaken.as_deref(), start.elapsed());
     match outcome {
         Outcome::Passed => Ok(Completion::Completed),
         Outcome::Failed(reason) => Err(reason.into()),
@@ -88,14 +97,15 @@ fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completi
 }
 
 /// Runs the body on a thread of its own, so that the deadline holds even when the body never returns.
-fn run_body(case: &Case, engine: Option<Engine>) -> Outcome {
+fn run_body(case: &Case, engine: Option<Engine>, company: Company) -> Take {
     let _alone;
     let _shared;
-    let needs_all = match case.load {
-        Load::Alone => true,
-        Load::Timing => kernel::is_user_mode(),
-        Load::Light => false,
-    };
+    let needs_all = company == Company::Alone
+        || match case.load {
+            Load::Alone => true,
+            Load::Timing => kernel::is_user_mode(),
+            Load::Light => false,
+        };
     if needs_all {
         _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
     } else {
@@ -115,12 +125,12 @@ fn run_body(case: &Case, engine: Option<Engine>) -> Outcome {
         })
         .expect("a thread can be started");
     match result.recv_timeout(case.deadline) {
-        Ok(Ok(())) => Outcome::Passed,
-        Ok(Err(panic)) => Outcome::Failed(panic_text(panic.as_ref()).to_owned()),
+        Ok(Ok(())) => Take::Passed,
+        Ok(Err(panic)) => Take::Panicked(panic_text(panic.as_ref()).to_owned()),
         Err(RecvTimeoutError::Timeout) => {
-            Outcome::Failed(format!("hangs after {:?}: {}", case.deadline, progress.read()))
+            Take::Hung(format!("hangs after {:?}: {}", case.deadline, progress.read()))
         }
-        Err(RecvTimeoutError::Disconnected) => Outcome::Failed("the trial's thread vanished".into()),
+        Err(RecvTimeoutError::Disconnected) => Take::Hung("the trial's thread vanished".into()),
     }
 }
 
@@ -130,4 +140,25 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("panicked without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A first take that kept its place on the machine would make this wait for ever.
+    #[test]
+    fn a_trial_that_fails_once_is_taken_again_alone_and_passes() {
+        static TAKES: AtomicUsize = AtomicUsize::new(0);
+        fn body(_: &Context) {
+            let alone = MACHINE.try_read().is_err();
+            assert!(TAKES.fetch_add(1, Ordering::Relaxed) > 0, "the first take");
+            assert!(alone, "the second take has company");
+        }
+        let case = Case::once("fails_once", Load::Light, body);
+        assert!(run_trial(case.name, &case, None).is_ok());
+        assert_eq!(TAKES.load(Ordering::Relaxed), 2);
+    }
 }

@@ -22,7 +22,7 @@ pub fn reading<T>(mut take: impl FnMut() -> Result<T, String>) -> T {
             }
         }
     }
-    panic!("not once in {READINGS} readings:\n{}", said.join("\n"));
+    panic!("not once in {READINGS} readings: {}", said.join("\n"));
 }
 
 /// Returns `reading` when `is_good`, else what `why` says.

@@ -26,6 +26,8 @@ mod leftovers;
 mod loss;
 #[path = "netns/parity.rs"]
 mod parity;
+#[path = "netns/pcapng.rs"]
+mod pcapng;
 #[path = "netns/policy.rs"]
 mod policy;
 #[path = "netns/refusals.rs"]
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             corrupt::cases(),
             reorder::cases(),
             parity::cases(),
+            pcapng::cases(),
             throughput::cases(),
             idempotence::cases(),
             restore::cases(),

@@ -2,8 +2,10 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{PolicyArgs, ShapeArgs, TargetArgs, concat_help, value};
+use super::{LinkArgs, PolicyArgs, RuleArgs, ShapeArgs, TargetArgs, concat_help, value};
 use crate::cli::exit;
+use crate::rules::To;
+use crate::rules::file::Format;
 use crate::shape::{Direction, EngineChoice};
 use crate::units::Delay;
 
@@ -27,6 +29,12 @@ pub struct ApplyArgs {
     /// What.
     #[command(flatten)]
     pub shape: ShapeArgs,
+    /// For whom, and whether at all.
+    #[command(flatten)]
+    pub rule: RuleArgs,
+    /// What is said of the link.
+    #[command(flatten)]
+    pub link: LinkArgs,
     /// Which places.
     #[command(flatten)]
     pub policy: PolicyArgs,
@@ -59,6 +67,9 @@ Examples:
   shaper apply --ns inst-1 --loss 1% --duplicate 0.1% --corrupt 0.01%
   shaper apply --ns inst-1 --latency 20ms --loss-gemodel 1%,10% --seed 42
   shaper apply --self --direction both --latency 20ms --for 30s --dry-run
+  shaper apply --ns inst-1 --to 10.0.0.5:443/tcp --latency 200ms --loss 5%
+  shaper apply --ns inst-1 --direction both --to 10.0.0.0/24 --filter drop --for 5s
+  shaper apply --ns inst-1 -f rules.toml
   shaper apply --ns inst-1 --dev eth1 --policy deny-all --keep 192.18.0.5 --latency 100ms";
 
 /// Flags of `shaper show`.
@@ -68,6 +79,15 @@ pub struct ShowArgs {
     /// Where; every namespace that can be found when none is named.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Print the rules of the one link that is shaped as a file that `apply -f` takes: toml, yaml or json
+    #[arg(
+        long = "as", value_name = "FORMAT", conflicts_with = "json",
+        value_parser = value::named::<Format>(), ignore_case = true
+    )]
+    pub format: Option<Format>,
+    /// The link, with `--as`; found by itself when the namespace has one that is shaped
+    #[arg(long, value_name = "LINK", requires = "format", value_parser = value::link)]
+    pub dev: Option<String>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -78,7 +98,8 @@ Without --ns, --pid or --self, every namespace that can be found is shown.
 
 Examples:
   shaper show
-  shaper show --ns inst-1 --json";
+  shaper show --ns inst-1 --json
+  shaper show --ns inst-1 --as toml > rules.toml";
 
 /// Flags of `shaper clear`.
 #[derive(Args, Clone, Debug)]
@@ -91,6 +112,9 @@ pub struct ClearArgs {
     /// Every namespace that can be found
     #[arg(long, help_heading = "Namespace")]
     pub all: bool,
+    /// Only the rule for these peers, as `apply --to` had them
+    #[arg(long, value_name = "CIDR[:PORT[/PROTO]]", conflicts_with = "all")]
+    pub to: Option<To>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -99,6 +123,7 @@ pub struct ClearArgs {
 const CLEAR_EXAMPLES: &str = "\
 Examples:
   shaper clear --ns inst-1
+  shaper clear --ns inst-1 --to 10.0.0.5
   shaper clear --all";
 
 /// Flags of `shaper doctor`.

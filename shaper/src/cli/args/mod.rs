@@ -3,6 +3,7 @@
 mod commands;
 mod policy;
 mod relay;
+mod rule;
 mod shape;
 mod target;
 mod trace;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
 pub use policy::PolicyArgs;
 pub use relay::RelayArgs;
+pub use rule::{LinkArgs, RuleArgs};
 pub use shape::ShapeArgs;
 pub use target::TargetArgs;
 pub use trace::TraceArgs;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::value;
-use crate::shape::{self, Distribution, FourState, GilbertElliott, Named as _, Parts, Pattern, Shape};
+use crate::shape::{self, Distribution, FourState, GilbertElliott, Parts, Pattern, Shape};
 use crate::units::{Delay, Overhead, Probability, Queue, Rate, Size};
 
 /// Headings of the help.
@@ -155,40 +155,5 @@ impl ShapeArgs {
             return Shape::new(Parts { latency: Some(latency), ..parts });
         }
         Shape::new(parts)
-    }
-
-    /// The flags that say `parts`.
-    #[must_use]
-    pub fn flags(parts: &Parts) -> Vec<String> {
-        fn word<T: ToString>(value: Option<T>) -> Option<String> {
-            value.map(|value| value.to_string())
-        }
-        let valued = [
-            ("--latency", word(parts.latency)),
-            ("--jitter", word(parts.jitter)),
-            ("--distribution", parts.distribution.map(|distribution| distribution.name().to_owned())),
-            ("--jitter-correlation", word(parts.jitter_correlation)),
-            ("--reorder", word(parts.reorder)),
-            ("--reorder-correlation", word(parts.reorder_correlation)),
-            ("--reorder-gap", word(parts.reorder_gap)),
-            ("--bandwidth", word(parts.bandwidth)),
-            ("--queue", word(parts.queue)),
-            ("--burst", word(parts.burst)),
-            ("--overhead", word(parts.overhead)),
-            ("--ecn", word(parts.ecn)),
-            ("--loss", word(parts.loss)),
-            ("--loss-correlation", word(parts.loss_correlation)),
-            ("--loss-gemodel", word(parts.loss_gemodel)),
-            ("--loss-state", word(parts.loss_state)),
-            ("--loss-pattern", word(parts.loss_pattern)),
-            ("--duplicate", word(parts.duplicate)),
-            ("--duplicate-correlation", word(parts.duplicate_correlation)),
-            ("--corrupt", word(parts.corrupt)),
-            ("--corrupt-correlation", word(parts.corrupt_correlation)),
-            ("--seed", word(parts.seed)),
-        ];
-        let keep_order = parts.keep_order.then(|| "--keep-order".to_owned());
-        let given = valued.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten();
-        given.chain(keep_order).collect()
     }
 }

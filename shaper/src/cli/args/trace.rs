@@ -1,5 +1,7 @@
 //! The flags of `shaper trace`.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args};
 
 use super::{TargetArgs, concat_help, value};
@@ -36,6 +38,9 @@ pub struct TraceArgs {
     /// Print each packet as one JSON object on a line of its own
     #[arg(long, help_heading = "What")]
     pub json: bool,
+    /// Write each packet's first bytes as pcapng, with its fate as a comment; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "What", conflicts_with = "json")]
+    pub pcapng: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -44,4 +49,5 @@ It ends on Ctrl-C, after --count packets, or when the shape is cleared. Times ar
 Examples:
   shaper trace --ns inst-1
   shaper trace --ns inst-1 --direction egress --fate lost --fate queue-full
-  shaper trace --pid 4242 --dev eth0 --json --count 100";
+  shaper trace --pid 4242 --dev eth0 --json --count 100
+  shaper trace --ns inst-1 --pcapng - | wireshark -k -i -";

@@ -4,19 +4,16 @@ use std::os::fd::RawFd;
 
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
+use crate::rules::{TIME_LIMIT_MAX, TIME_LIMIT_MIN, TIME_LIMIT_RANGE};
 use crate::shape::{Direction, Named, REORDER_GAP_MAX, REORDER_GAP_MIN};
 use crate::target::Target;
+use crate::target::link::{LINK_NAME_MAX, is_link_name};
 use crate::units::Delay;
 
-/// The longest name of a link: `IFNAMSIZ` less the final zero.
-const LINK_NAME_MAX: usize = 15;
 /// The longest file name (`NAME_MAX`), which the name of an `ip netns` namespace is.
 const NAMESPACE_NAME_MAX: usize = 255;
 /// The largest process id (`PID_MAX_LIMIT` is 2^22 and `pid_t` has 31 bits).
 const PID_MAX: u32 = i32::MAX as u32;
-/// Bounds of a time limit; a year is far beyond any test, and far below the end of `CLOCK_MONOTONIC`.
-const TIME_LIMIT_MIN: Delay = Delay::from_ms(1);
-const TIME_LIMIT_MAX: Delay = Delay::from_secs(365 * 24 * 3_600);
 
 /// Reads one of the words of `T`; `--help` and errors list them.
 pub(super) fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
@@ -43,10 +40,9 @@ pub(super) fn namespace(text: &str) -> Result<Target, String> {
     ))
 }
 
-/// Reads the name of a link, by the rules of the kernel's `dev_valid_name`.
+/// Reads the name of a link.
 pub(super) fn link(text: &str) -> Result<String, String> {
-    let legal = !matches!(text, "" | "." | "..") && text.len() <= LINK_NAME_MAX;
-    if legal && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control()) {
+    if is_link_name(text) {
         return Ok(text.to_owned());
     }
     Err(format!(
@@ -90,10 +86,8 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
 /// Reads how long a shape is to last.
 pub(super) fn time_limit(text: &str) -> Result<Delay, String> {
     let limit: Delay = text.parse().map_err(|e: crate::units::Error| e.to_string())?;
-    if (TIME_LIMIT_MIN..=TIME_LIMIT_MAX).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(format!("`{text}` is out of range: give from {TIME_LIMIT_MIN} to 8760h (a year), such as `30s`"))
+    let in_range = (TIME_LIMIT_MIN..=TIME_LIMIT_MAX).contains(&limit);
+    in_range.then_some(limit).ok_or_else(|| format!("`{text}` is out of range: {TIME_LIMIT_RANGE}"))
 }
 
 /// Reads the direction of a relay, of which there is one for each.

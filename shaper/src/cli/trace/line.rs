@@ -40,17 +40,17 @@ struct Line<'a, T> {
 
 /// The attachment, in words.
 pub(super) fn what(tracer: &Tracer) -> String {
-    format!("{} of `{}`", tracer.direction(), tracer.link())
+    format!("{} of `{}`", tracer.direction_name(), tracer.link())
 }
 
 /// A packet or a note as one JSON object.
 pub(super) fn json<T: Serialize>(tracer: &Tracer, told: &T) -> Result<String, Failure> {
-    output::json_line(&Line { link: tracer.link(), direction: tracer.direction(), told })
+    output::json_line(&Line { link: tracer.link(), direction: tracer.direction_name(), told })
 }
 
 /// A packet in words.
 pub(super) fn text(tracer: &Tracer, packet: &Packet) -> String {
-    format!("{} {} {}\n", tracer.link(), tracer.direction(), describe(packet))
+    format!("{} {} {}\n", tracer.link(), tracer.direction_name(), describe(packet))
 }
 
 fn describe(packet: &Packet) -> String {
@@ -67,7 +67,13 @@ fn describe(packet: &Packet) -> String {
         text.push_str(&format!(" in {} packets", packet.packets));
     }
     text.push_str(": ");
-    text.push_str(&words(&packet.fates, packet.delay, packet.why));
+    text.push_str(&outcome(packet));
+    text
+}
+
+/// What became of a packet, in words.
+pub(super) fn outcome(packet: &Packet) -> String {
+    let mut text = words(&packet.fates, packet.delay, packet.why);
     if let Some(copy) = &packet.copy {
         text.push_str(&format!("; copy {}", words(&copy.fates, copy.delay, None)));
     }
@@ -115,6 +121,7 @@ mod tests {
             protocol: "udp".into(),
             bytes: 98,
             packets: 1,
+            rule: 0,
             fates: vec![Fate::Reordered, Fate::Delayed],
             why: None,
             delay: Some(Delay::from_ms(5)),

@@ -2,7 +2,9 @@
 
 use std::os::fd::AsFd as _;
 
+use shaper::bpf::object::Room;
 use shaper::bpf::{Object, sys};
+use shaper::plan::set::Set;
 use shaper::target::netns::Netns;
 use shaper_common::abi::{self, Link, Rule, program};
 use shaper_common::jitter::Distribution;
@@ -79,15 +81,16 @@ fn time_here(name: &str, rule: &Rule, frame: &[u8]) -> Result<f64, String> {
         abi_version: abi::ABI_VERSION,
         ifindex: LO,
         holder_ifindex: LO,
-        classid: 0x5a00_0001,
+        htb: 0x5a00_0000,
+        rules: 1,
         // The heartbeat that nobody writes is fresh.
         stale_after_ns: u64::MAX,
         ..Link::default()
     };
     let load = || {
         let object = Object::committed()?;
-        let maps = object.create_maps()?;
-        maps.set_rule(rule)?;
+        let maps = object.create_maps(&Room::default())?;
+        maps.fill(&Set::for_all_peers(*rule))?;
         maps.set_link(&link)?;
         let program = object.bind(&maps)?.load(name)?;
         Ok((maps, program))

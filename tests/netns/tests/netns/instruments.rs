@@ -8,6 +8,7 @@ use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::fates::{self, Way};
 use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
+use shaper_netns_tests::undisturbed;
 use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -28,9 +29,11 @@ fn ping_is_quick(_: &Context) {
     let world = World::new();
     for destination in [world.peer.ipv4(0), world.peer.ipv6(0)] {
         let train = ping::Train { count: 100, interval: Duration::from_millis(1), ..Default::default() };
-        let rtt = world.ping_to(destination, &train).expect_all();
-        println!("{destination}: median {:.1} us, p99 {:.1} us", rtt.p50 / 1e3, rtt.p99 / 1e3);
-        assert!(rtt.p50 < VETH_RTT_MAX_NS, "{rtt:?}");
+        undisturbed::reading(|| {
+            let rtt = world.ping_to(destination, &train).expect_all();
+            println!("{destination}: median {:.1} us, p99 {:.1} us", rtt.p50 / 1e3, rtt.p99 / 1e3);
+            undisturbed::check((), rtt.p50 < VETH_RTT_MAX_NS, |()| format!("{rtt:?}"))
+        });
     }
 }
 
@@ -44,12 +47,17 @@ fn ping_pipelines(_: &Context) {
         timeout: Duration::from_millis(300),
         payload: 56,
     };
-    let start = std::time::Instant::now();
-    let pings = world.ping_to(nobody, &train);
-    assert!(pings.rtt_ns.iter().all(Option::is_none));
     let least = 19 * train.interval + train.timeout;
-    let took = start.elapsed();
-    assert!(took >= least && took < least + train.timeout, "{took:?}, at least {least:?} expected");
+    undisturbed::reading(|| {
+        let start = std::time::Instant::now();
+        let pings = world.ping_to(nobody, &train);
+        let took = start.elapsed();
+        assert!(pings.rtt_ns.iter().all(Option::is_none));
+        assert!(took >= least, "{took:?}, at least {least:?} expected");
+        undisturbed::check(took, took < least + train.timeout, |took| {
+            format!("{took:?}, hardly more than {least:?} expected")
+        })
+    });
 }
 
 fn train_is_whole(_: &Context) {
@@ -57,12 +65,16 @@ fn train_is_whole(_: &Context) {
     world.baseline_ns();
     let train =
         udp::Train { count: 1000, payload: 100, interval: Duration::from_millis(1), ..Default::default() };
-    let report = world.train(&train);
-    assert_eq!((report.sent(), report.lost(), report.reordered(), report.duplicates()), (1000, 0, 0, 0));
-    let rate = report.arrival_rate().expect("packets arrived");
     // 999 intervals of exactly 1 ms between the scheduled departures; both ends may be noticed late.
     let share = tolerance::WORST_WAKEUP.as_secs_f64() / 0.999;
-    assert!((rate / 1000.0 - 1.0).abs() <= share, "{rate} packets/s, 1000 sent");
+    undisturbed::reading(|| {
+        let report = world.train(&train);
+        assert_eq!((report.sent(), report.lost(), report.reordered(), report.duplicates()), (1000, 0, 0, 0));
+        let rate = report.arrival_rate().expect("packets arrived");
+        undisturbed::check(rate, (rate / 1000.0 - 1.0).abs() <= share, |rate| {
+            format!("{rate} packets/s, 1000 sent")
+        })
+    });
 }
 
 /// As fast as the receiver takes them, both ways and over IPv6: what a counted train lacks later is the shape's doing.
@@ -80,15 +92,18 @@ fn tcp_is_fast(_: &Context) {
     let world = World::new();
     let bulk = tcp::Bulk { warm_up: Duration::from_millis(300), duration: Duration::from_secs(1) };
     for flows in [1, 4] {
-        let report = world.tcp(flows, &bulk);
-        println!(
-            "{flows} flows: {:.2} Gbit/s, {:.4} % repeated",
-            report.goodput_bits_per_sec() / 1e9,
-            report.retransmit_share() * 100.0
-        );
-        assert_eq!(report.flows.len(), flows);
-        assert!(report.goodput_bits_per_sec() > 0.5e9, "{report:?}");
-        assert!(report.retransmit_share() < tolerance::REPEATED_SHARE_MAX, "{report:?}");
+        undisturbed::reading(|| {
+            let report = world.tcp(flows, &bulk);
+            println!(
+                "{flows} flows: {:.2} Gbit/s, {:.4} % repeated",
+                report.goodput_bits_per_sec() / 1e9,
+                report.retransmit_share() * 100.0
+            );
+            assert_eq!(report.flows.len(), flows);
+            let is_good = report.goodput_bits_per_sec() > 0.5e9
+                && report.retransmit_share() < tolerance::REPEATED_SHARE_MAX;
+            undisturbed::check((), is_good, |()| format!("{report:?}"))
+        });
     }
 }
 
@@ -101,13 +116,13 @@ fn tcp_reads_tbf(_: &Context) {
     world.baseline_ns();
     add_tbf(&world);
     let bulk = tcp::Bulk { warm_up: Duration::from_secs(1), duration: Duration::from_secs(3) };
-    let goodput = world.tcp(1, &bulk).goodput_bits_per_sec();
     let expected = tolerance::goodput_bits_per_sec(TBF_RATE);
-    println!("{:.3} Mbit/s read, {:.3} expected", goodput / 1e6, expected / 1e6);
-    assert!(
-        (goodput / expected - 1.0).abs() < tolerance::GOODPUT_SHARE,
-        "{goodput} read, {expected} expected"
-    );
+    undisturbed::reading(|| {
+        let goodput = world.tcp(1, &bulk).goodput_bits_per_sec();
+        println!("{:.3} Mbit/s read, {:.3} expected", goodput / 1e6, expected / 1e6);
+        let is_good = (goodput / expected - 1.0).abs() < tolerance::GOODPUT_SHARE;
+        undisturbed::check((), is_good, |()| format!("{goodput} read, {expected} expected"))
+    });
 }
 
 fn train_reads_tbf(_: &Context) {
@@ -115,22 +130,28 @@ fn train_reads_tbf(_: &Context) {
     world.baseline_ns();
     add_tbf(&world);
     let payload = 1000;
-    let report =
-        world.train(&udp::Train::at_rate(2 * TBF_RATE as u64, UDP_HEADERS, payload, Duration::from_secs(1)));
     let frame = payload + UDP_HEADERS;
-    let rate = report.arrival_rate().expect("packets arrived") * frame as f64 * 8.0;
     // The bucket's burst passes at once, on top of the rate.
     let burst_share = f64::from(TBF_BURST_BYTES) * 8.0 / TBF_RATE;
-    assert!((rate / TBF_RATE - 1.0).abs() < burst_share + tolerance::GOODPUT_SHARE, "{rate} bit/s");
-    let worst = report.delay().expect("packets arrived").max;
     let full_queue = tolerance::serialisation_ns(TBF_LIMIT_BYTES as usize + frame, TBF_RATE);
     let slack = tolerance::WORST_WAKEUP.as_nanos() as f64;
-    assert!(
-        worst > full_queue / 2.0 && worst < full_queue + slack,
-        "{worst} ns, a full queue is {full_queue} ns"
-    );
-    assert!(report.lost() > report.sent() / 3, "{} lost of {}", report.lost(), report.sent());
-    assert_eq!(report.receiver_drops, 0);
+    let train = udp::Train::at_rate(2 * TBF_RATE as u64, UDP_HEADERS, payload, Duration::from_secs(1));
+    undisturbed::reading(|| {
+        let report = world.train(&train);
+        assert_eq!(report.receiver_drops, 0, "the instrument must keep up");
+        let rate = report.arrival_rate().expect("packets arrived") * frame as f64 * 8.0;
+        let worst = report.delay().expect("packets arrived").max;
+        let said = format!(
+            "{rate} bit/s; at worst {worst} ns, a full queue is {full_queue} ns; {} lost of {}",
+            report.lost(),
+            report.sent()
+        );
+        println!("{said}");
+        let is_at_rate = (rate / TBF_RATE - 1.0).abs() < burst_share + tolerance::GOODPUT_SHARE;
+        let is_full = worst > full_queue / 2.0 && worst < full_queue + slack;
+        let is_flooded = report.lost() > report.sent() / 3;
+        undisturbed::check((), is_at_rate && is_full && is_flooded, |()| said)
+    });
 }
 
 /// `tc qdisc add dev eth0 root tbf rate 20mbit burst 4542 limit 60000`

@@ -26,18 +26,19 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("trace_says_what_is_given_to_netem", Load::Light, given).only(Engine::Netem),
         Case::each_engine("trace_is_one_process_at_a_time", Load::Light, one_at_a_time),
         Case::each_engine("trace_ends_when_the_shape_is_cleared", Load::Light, cleared),
+        Case::each_engine("trace_ends_when_nobody_reads_it", Load::Light, unread),
         Case::once("trace_of_nothing_is_refused", Load::Light, nothing),
     ]
 }
 
 /// A `shaper trace` that has begun.
-struct Tracing {
+pub(crate) struct Tracing {
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Tracing {
-    fn start(world: &World, args: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, args: &[&str]) -> Self {
         progress::note(format!("running `shaper trace {}`", args.join(" ")));
         let mut command = world.command();
         command.args(["trace", "--ns"]).arg(world.inst.path()).args(args);
@@ -54,14 +55,21 @@ impl Tracing {
         Self { child, stderr }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("our own child is there");
     }
 
     /// How it ended, what it printed, and what it said after its first line.
-    fn end(mut self) -> (Exit, String, String) {
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.child.stdout.take().expect("piped").read_to_string(&mut stdout).expect("stdout is text");
+    pub(crate) fn end(self) -> (Exit, String, String) {
+        let (exit, stdout, stderr) = self.end_in_bytes();
+        (exit, String::from_utf8(stdout).expect("stdout is text"), stderr)
+    }
+
+    pub(crate) fn end_in_bytes(mut self) -> (Exit, Vec<u8>, String) {
+        let (mut stdout, mut stderr) = (Vec::new(), String::new());
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_end(&mut stdout).expect("stdout is readable");
+        }
         self.stderr.read_to_string(&mut stderr).expect("stderr is text");
         let status = self.child.wait().expect("our own child can be waited for");
         (Exit::from(status.code()), stdout, stderr)
@@ -203,6 +211,20 @@ fn cleared(context: &Context) {
         assert!(stderr.contains(&format!("{direction} of `eth0` is shaped no more")), "{stderr}");
     }
     world.expect_restored(&before, &objects);
+}
+
+fn unread(context: &Context) {
+    let world = World::new();
+    world.baseline_ns();
+    world.apply(context.engine(), &["--latency", "1ms"]);
+    for form in [["--direction", "egress"], ["--pcapng", "-"]] {
+        let mut tracing = Tracing::start(&world, &form);
+        drop(tracing.child.stdout.take());
+        world.ping(&echoes(1));
+        let (exit, _, stderr) = tracing.end();
+        assert_eq!(exit, Exit::Done, "{stderr}");
+        assert!(!stderr.contains("cannot"), "{stderr}");
+    }
 }
 
 fn nothing(_: &Context) {

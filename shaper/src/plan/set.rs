@@ -1,0 +1,235 @@
+//! From the rules that are in force and a wish to the rules that are to be in force, each in its slot.
+//!
+//! A slot is where a rule's state and counters are, and with `netem` the number of its class. A rule keeps its slot as long as
+//! it is in the set, whatever becomes of it there; a new one takes a slot that no rule has, neither of the old set nor of the
+//! new one, so that nobody writes into it while it is wiped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shaper_common::abi::{self, Direction, Entry, asked};
+use shaper_common::lookup::Search;
+
+use super::table::{self, Row, Table};
+use super::{Needs, rule};
+use crate::rules::{Change, RULES_MAX, Rule, RuleSet, To};
+use crate::shape::Shape;
+
+/// Slots of the smallest attachment: slot 0, and room for a few rules without a new set of maps.
+const SLOTS_LEAST: u32 = 16;
+
+/// What is to become of the rules of one direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// These, and no others.
+    Whole(RuleSet),
+    /// This one, beside those for other peers.
+    Put(Box<Rule>),
+    /// All but the one for these peers.
+    Remove(Option<To>),
+    /// Those that are there.
+    Keep,
+}
+
+/// Circumstances of a wish.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The direction.
+    pub direction: Direction,
+    /// Now, `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
+    /// The seed of rules that have none and are new.
+    pub seed: u64,
+}
+
+/// A rule in its slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slotted {
+    /// The slot, above zero.
+    pub slot: u32,
+    /// What goes into the kernel; of a rule that stays as it is, what is there.
+    pub entry: Entry,
+    /// Its shape, if it has one.
+    pub shape: Option<Shape>,
+    /// What it was before in the same slot; `None` for a new rule.
+    pub before: Option<Entry>,
+}
+
+impl Slotted {
+    /// Whether the rule is there as it is to be.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.before == Some(self.entry)
+    }
+}
+
+/// The rules of one direction, and the tables by which they are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// The rules by slot.
+    pub rules: Vec<Slotted>,
+    /// The tables.
+    pub table: Table,
+    /// Whether the tables are those that are there.
+    pub has_same_table: bool,
+    /// Rules that are no longer in the set.
+    pub removed: Vec<(u32, Entry)>,
+}
+
+/// Why rules cannot be a set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There are too many.
+    #[error("{rules} rules are too many: an instance has room for {RULES_MAX}; write shorter prefixes")]
+    TooMany {
+        /// How many.
+        rules: usize,
+    },
+    /// They do not fit into tables.
+    #[error(transparent)]
+    Table(#[from] table::Error),
+}
+
+impl Set {
+    /// One rule for all peers, in slot 1.
+    #[must_use]
+    pub fn for_all_peers(rule: abi::Rule) -> Self {
+        let mut search = Box::new(Search::default());
+        for any in &mut search.any {
+            any.rules[0] = 1;
+        }
+        let entry = Entry { rule, ..Entry::default() };
+        Self {
+            rules: vec![Slotted { slot: 1, entry, shape: None, before: None }],
+            table: Table { search, prefixes: Vec::new(), ports: Vec::new() },
+            has_same_table: false,
+            removed: Vec::new(),
+        }
+    }
+
+    /// What `wish` makes of the entries that are there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn of(wish: &Wish, old: &[(u32, Entry)], circumstances: &Circumstances) -> Result<Self, Error> {
+        let old_by_key: BTreeMap<_, _> =
+            old.iter().map(|(slot, entry)| (rule::key(&entry.asked), (*slot, entry))).collect();
+        let mut wanted: BTreeMap<_, Entry> = BTreeMap::new();
+        let mut put = |rule: &Rule| {
+            let key = rule::key(&rule::asked_of(rule.to()));
+            let before = old_by_key.get(&key);
+            let seed = before.map_or(circumstances.seed, |(_, before)| before.rule.seed);
+            let entry = rule::of_rule(rule, circumstances.direction, seed, circumstances.now_ns);
+            let entry = match before {
+                Some((_, before)) if rule::is_same(before, &entry) => **before,
+                _ => entry,
+            };
+            wanted.insert(key, entry);
+        };
+        match wish {
+            Wish::Whole(rules) => rules.iter().for_each(put),
+            Wish::Put(rule) => {
+                put(rule);
+                let is_over = |entry: &Entry| {
+                    entry.rule.expires_ns != 0 && entry.rule.expires_ns <= circumstances.now_ns
+                };
+                for (key, (_, entry)) in old_by_key.iter().filter(|(_, (_, entry))| !is_over(entry)) {
+                    wanted.entry(*key).or_insert(**entry);
+                }
+            }
+            Wish::Keep => {
+                wanted = old_by_key.iter().map(|(key, (_, entry))| (*key, **entry)).collect();
+            }
+            Wish::Remove(to) => {
+                let key = rule::key(&rule::asked_of(*to));
+                let kept = old_by_key.iter().filter(|(other, _)| **other != key);
+                wanted = kept.map(|(key, (_, entry))| (*key, **entry)).collect();
+            }
+        }
+        if wanted.len() > RULES_MAX {
+            return Err(Error::TooMany { rules: wanted.len() });
+        }
+        let mut taken: BTreeSet<u32> = old.iter().map(|(slot, _)| *slot).collect();
+        let mut next = 1;
+        let mut rules: Vec<Slotted> = Vec::with_capacity(wanted.len());
+        for (key, entry) in &wanted {
+            let before = old_by_key.get(key).map(|(slot, before)| (*slot, **before));
+            let slot = before.map_or_else(
+                || {
+                    while !taken.insert(next) {
+                        next += 1;
+                    }
+                    next
+                },
+                |(slot, _)| slot,
+            );
+            let shape = rule::shape_of(entry);
+            rules.push(Slotted { slot, entry: *entry, shape, before: before.map(|(_, before)| before) });
+        }
+        rules.sort_by_key(|rule| rule.slot);
+        let rows: Vec<Row> = rules.iter().map(|rule| row(rule.slot, &rule.entry)).collect();
+        let mut old_rows: Vec<Row> = old.iter().map(|(slot, entry)| row(*slot, entry)).collect();
+        old_rows.sort_by_key(|row| row.slot);
+        let has_same_table = rows == old_rows;
+        let table = table::build(&rows)?;
+        let removed = old_by_key.into_iter().filter(|(key, _)| !wanted.contains_key(key));
+        let removed = removed.map(|(_, (slot, entry))| (slot, *entry)).collect();
+        Ok(Self { rules, table, has_same_table, removed })
+    }
+
+    /// Whether everything is there as it is to be.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.removed.is_empty() && self.rules.iter().all(Slotted::is_unchanged)
+    }
+
+    /// The rule that alone has to be written where everything else stays: one map write, which is seen as a whole.
+    #[must_use]
+    pub fn only_change(&self) -> Option<&Slotted> {
+        let mut changed = self.rules.iter().filter(|rule| !rule.is_unchanged());
+        let first = changed.next()?;
+        (self.has_same_table && changed.next().is_none()).then_some(first)
+    }
+
+    /// What makes this set of the one that is there, with the times that are left at `now_ns`.
+    #[must_use]
+    pub fn changes(&self, now_ns: u64) -> Vec<Change> {
+        let told = |entry: &Entry| rule::to_rule(entry, now_ns);
+        let removed = self.removed.iter().filter_map(|(_, entry)| told(entry).map(Change::Removed));
+        let others = self.rules.iter().filter(|rule| !rule.is_unchanged()).filter_map(|rule| {
+            let to = told(&rule.entry)?;
+            Some(match rule.before.as_ref().and_then(told) {
+                Some(from) => Change::Changed { from, to },
+                None => Change::Added(to),
+            })
+        });
+        let mut changes: Vec<Change> = removed.chain(others).collect();
+        changes.sort_by_key(Change::destination);
+        changes
+    }
+
+    /// What the rules ask for, taken together.
+    #[must_use]
+    pub fn needs(&self, shape_neighbours: bool) -> Needs {
+        let shapes = self.rules.iter().filter_map(|rule| rule.shape).collect();
+        Needs { shapes, rules: self.rules.len(), shape_neighbours }
+    }
+
+    /// Slots that there have to be, slot 0 included; some more, so that a rule more does not take new maps.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        let last = self.rules.iter().map(|rule| rule.slot).max().unwrap_or(0);
+        (last + 1).next_power_of_two().max(SLOTS_LEAST)
+    }
+}
+
+fn row(slot: u32, entry: &Entry) -> Row {
+    let asked = &entry.asked;
+    Row {
+        prefix: (asked.flags & asked::PREFIX != 0).then_some(asked.prefix),
+        port: asked.port,
+        protocol: (asked.flags & asked::PROTOCOL != 0).then_some(asked.protocol),
+        slot,
+        is_timed: entry.rule.expires_ns != 0,
+    }
+}

@@ -1,0 +1,487 @@
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rules::any::{any_rule, rule_of};
+use crate::shape::Named as _;
+
+/// A file with every key.
+const TOML: &str = r#"
+# What the laboratory's uplink does.
+dev = "eth0"
+direction = "both"
+engine = "edt"
+seed = 18446744073709551615
+shape_neighbours = true
+fail_closed = true
+
+[[rules]]
+latency = "10ms"
+loss_pattern = "0010"
+
+[[rules]]
+to = "10.0.0.5:80/tcp"
+direction = "ingress"
+filter = "drop"
+after = "10s"
+for = "1min"
+latency = "10ms"
+keep_order = true
+jitter = "1ms"
+seed = 7
+
+[[rules]]
+to = "[fd00::/64]:*/udp"
+"#;
+const YAML: &str = r#"
+# What the laboratory's uplink does.
+dev: eth0
+direction: both
+engine: edt
+seed: 18446744073709551615
+shape_neighbours: true
+fail_closed: true
+rules:
+  - latency: 10ms
+    loss_pattern: 0010
+  - {to: 10.0.0.5:80/tcp, direction: ingress, filter: drop, after: 10s, for: 1min, latency: 10ms, keep_order: true, jitter: 1ms, seed: 7}
+  - to: "[fd00::/64]:*/udp"
+"#;
+const JSON: &str = r#"
+{"dev": "eth0", "direction": "both", "engine": "edt", "seed": 18446744073709551615, "shape_neighbours": true, "fail_closed": true,
+ "rules": [
+  {"latency": "10ms", "loss_pattern": "0010"},
+  {"to": "10.0.0.5:80/tcp", "direction": "ingress", "filter": "drop", "after": "10s", "for": "1min", "latency": "10ms",
+   "keep_order": true, "jitter": "1ms", "seed": 7},
+  {"to": "[fd00::/64]:*/udp"}
+ ]}
+"#;
+/// The same texts with their formats.
+pub(super) const TEXTS: [(Format, &str); 3] =
+    [(Format::Toml, TOML), (Format::Yaml, YAML), (Format::Json, JSON)];
+
+fn parse(text: &str, format: Format) -> File {
+    File::parse(text, format).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+fn refusal(text: &str, format: Format) -> String {
+    let text_start: String = text.chars().take(100).collect();
+    match File::parse(text, format) {
+        Ok(file) => panic!("{text_start}: {file:?}"),
+        Err(e) => e.to_string(),
+    }
+}
+
+#[test]
+fn one_schema_for_three_formats() {
+    let file = parse(TOML, Format::Toml);
+    assert_eq!(
+        (file.dev(), file.direction(), file.engine()),
+        (Some("eth0"), Direction::Both, EngineChoice::Edt)
+    );
+    assert_eq!(file.seed(), Some(u64::MAX));
+    assert!(file.shape_neighbours() && file.fail_closed() && !file.down());
+    let dropped = r#"{"to":"10.0.0.5:80/tcp","filter":"drop","after":"10s","for":"60s","latency":"10ms","jitter":"1ms","keep_order":true,"seed":7}"#;
+    let rules = [r#"{"latency":"10ms","loss_pattern":"0010"}"#, dropped, r#"{"to":"[fd00::/64]:*/udp"}"#]
+        .map(rule_of);
+    assert_eq!(file.rules(abi::Direction::Ingress), RuleSet::new(rules).unwrap());
+    assert_eq!(file.rules(abi::Direction::Egress), RuleSet::new([rules[0], rules[2]]).unwrap());
+    for (format, text) in TEXTS {
+        assert_eq!(parse(text, format), file, "{format}");
+        assert_eq!(Format::guess(text), format);
+        for to in Format::ALL {
+            assert_eq!(parse(&file.to_text(*to), *to), file, "{to}");
+        }
+    }
+}
+
+#[test]
+fn the_canonical_text_leaves_out_what_goes_without_saying() {
+    let text = |text, format| {
+        parse(r#"{"direction":"egress","engine":"auto","down":false,"rules":[{"latency":"1ms","direction":"egress"},{"to":"::1","direction":"both"}]}"#, text).to_text(format)
+    };
+    assert_eq!(
+        text(Format::Json, Format::Toml),
+        "[[rules]]\nlatency = \"1ms\"\n\n[[rules]]\ndirection = \"both\"\nto = \"::1\"\n"
+    );
+    assert_eq!(
+        text(Format::Yaml, Format::Yaml),
+        "rules:\n- latency: \"1ms\"\n- direction: \"both\"\n  to: \"::1\"\n"
+    );
+    assert!(
+        text(Format::Json, Format::Json)
+            .starts_with("{\n  \"rules\": [\n    {\n      \"latency\": \"1ms\"\n")
+    );
+    let none = parse("rules = []\n", Format::Toml);
+    for (format, text) in [
+        (Format::Toml, "rules = []\n"),
+        (Format::Yaml, "rules: []\n"),
+        (Format::Json, "{\n  \"rules\": []\n}\n"),
+    ] {
+        assert_eq!(none.to_text(format), text);
+    }
+}
+
+#[test]
+fn no_rules_must_be_said() {
+    assert!(parse("rules = []", Format::Toml).rules(abi::Direction::Egress).is_empty());
+    assert!(parse("down: true", Format::Yaml).down());
+    for (text, format) in [("", Format::Toml), ("dev: eth0", Format::Yaml), ("{}", Format::Yaml)] {
+        let error = refusal(text, format);
+        assert!(
+            error.starts_with("rules: there are none; write at least one, or an empty list"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn says_where_what_is_wrong() {
+    use Format::{Json, Toml, Yaml};
+    for (format, text, expected) in [
+        (
+            Toml,
+            "rules = [{}, {to='::1'}, {}, {latancy='1ms'}]",
+            "rules[3].latancy: unknown key; did you mean `latency`?",
+        ),
+        (Yaml, "rules:\n- latancy: 1ms", "rules[0].latancy: unknown key; did you mean `latency`?"),
+        (
+            Json,
+            r#"{"rules":[{"directoin":"both"}]}"#,
+            "rules[0].directoin: unknown key; did you mean `direction`?",
+        ),
+        (Json, r#"{"rules":[{"time_limit":"1s"}]}"#, "rules[0].time_limit: unknown key; did you mean `for`?"),
+        (Json, r#"{"rules":[{"Filter":"drop"}]}"#, "rules[0].Filter: unknown key; did you mean `filter`?"),
+        (Toml, "rule = []", "rule: unknown key; did you mean `rules`?"),
+        (Toml, "interface = 'eth0'", "interface: unknown key; did you mean `dev`?"),
+        (Yaml, "shape-neighbours: true", "shape-neighbours: unknown key; did you mean `shape_neighbours`?"),
+        (
+            Yaml,
+            "colour: red",
+            "colour: unknown key; the keys here are `dev`, `direction`, `engine`, `seed`, ",
+        ),
+        (Yaml, "\"a\\nb\": red", "a\\nb: unknown key"),
+        (Toml, "dev.name = 'eth0'", "dev: a table is here: write a text in quotes"),
+        (Yaml, "dev: 5", "dev: the number `5` is here: write a text in quotes"),
+        (Yaml, "down: yes", "down: the text `yes` is here: write `true` or `false`"),
+        (Toml, "down = 1", "down: the number `1` is here: write `true` or `false`"),
+        (
+            Toml,
+            "seed = -1",
+            "seed: the number `-1` is here: write a whole number from 0 to 18446744073709551615",
+        ),
+        (Toml, "seed = 1.5", "seed: the number `1.5` is here: write a whole number"),
+        (Json, "{\"rules\": null}", "rules: nothing is here: write a list of rules, which may be empty"),
+        (Toml, "rules = 5", "rules: the number `5` is here: write a list of rules, which may be empty"),
+        (Toml, "rules = ['drop']", "rules[0]: the text `drop` is here: write a rule (keys and values)"),
+        (Toml, "[rules]\nlatency = '1ms'", "rules: a table is here: write a list of rules"),
+        (
+            Json,
+            r#"{"rules":[{"latency":"100"}]}"#,
+            "rules[0].latency: `100` has no unit: write `100ms` or `100us`",
+        ),
+        (
+            Json,
+            r#"{"rules":[{"latency":100}]}"#,
+            "rules[0].latency: the number `100` is here: write a time as a string: a number and `ns`",
+        ),
+        (
+            Json,
+            r#"{"rules":[{"to":"10.0.0.5/24"}]}"#,
+            "rules[0].to: `10.0.0.5/24` has bits set behind the first 24: write `10.0.0.0/24`",
+        ),
+        (Yaml, "rules:\n- to: [fd00::5]:80", "line 2, column "),
+        (
+            Yaml,
+            "rules:\n- to: [\"fd00::5\"]",
+            "rules[0].to: a list is here: write a destination as a string: an address",
+        ),
+        (
+            Toml,
+            "rules = [{filter = 'deny'}]",
+            "rules[0].filter: `deny` is not a filter: write one of `accept`, `drop`",
+        ),
+        (
+            Toml,
+            "direction = 'out'",
+            "direction: `out` is not a direction: write one of `egress`, `ingress`, `both`",
+        ),
+        (Toml, "rules = [{direction = 'out'}]", "rules[0].direction: `out` is not a direction"),
+        (
+            Toml,
+            "rules = [{keep_order = 'yes'}]",
+            "rules[0].keep_order: the text `yes` is here: write `true` or `false`",
+        ),
+        (Toml, "rules = [{to = '::1'}, {}]", "rules[1]: nothing to apply: give a latency"),
+        (
+            Toml,
+            "rules = [{filter = 'drop', loss = '1%'}]",
+            "rules[0]: filter `drop` leaves the shape nothing to act on",
+        ),
+        (Toml, "dev = 'e/0'\nrules = []", "dev: `e/0` cannot be the name of a link"),
+        (
+            Json,
+            r#"{"rules":[{"to":"::1"},{"to":"::2"},{"to":"::1/128"}]}"#,
+            "rules[2]: rules[0] is for `::1` already, in the same direction",
+        ),
+        (
+            Json,
+            r#"{"rules":[{"loss":"1%","direction":"both"},{"loss":"1%","direction":"ingress"}]}"#,
+            "rules[1]: rules[0] is for all peers",
+        ),
+        (Json, r#"{"dev":"a","dev":"b"}"#, "`dev` is given twice"),
+        (Json, r#"{"rules":[{"to":"::1","to":"::1"}]}"#, "rules[0]: `to` is given twice"),
+        (Json, r#"{"rules":[{"loss":"1%","loss":"1%"}]}"#, "rules[0]: `loss` is given twice"),
+        (Toml, "dev = 'a'\ndev = 'b'", "line 2, column 1: duplicate key"),
+        (Yaml, "dev: a\ndev: b", "line 2, column 1: duplicate mapping key"),
+        (Toml, "dev = 'ü' x", "line 1, column 11: "),
+        (Toml, "dev = eth0", "line 1, column 7: "),
+        (Toml, "dev = 'eth0", "(the file is read as toml)"),
+        (Yaml, "a: [1,\nb: }", "line 1, column 4: mismatched bracket"),
+        (Yaml, "dev: *x", "alias references unknown anchor"),
+        (Json, "{\"dev\": \"a\",\n}", "line 2, column 1: trailing comma (the file is read as json)"),
+        (Json, "{\"rules\": []} x", "line 1, column 15: trailing characters"),
+        (Json, "", "line 1, column 1: EOF while parsing"),
+        (Json, "[\"eth0\", \"both\"]", "this is no file of rules: write keys and values"),
+        (Yaml, "", "this is no file of rules"),
+        (Yaml, "- eth0", "this is no file of rules"),
+        (Yaml, "rules: []\n---\nrules: []", "multiple YAML documents"),
+        (
+            Json,
+            r#"{"seed": 18446744073709551616}"#,
+            "seed: the number `1.8446744073709552e+19` is here: write a whole",
+        ),
+        (Toml, "seed = 18446744073709551616", "line 1, column 8: "),
+    ] {
+        let error = refusal(text, format);
+        assert!(error.contains(expected), "{text}: {error}");
+        assert!(error.len() < 1_000 && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn errors_do_not_repeat_the_whole_file() {
+    let long = "x".repeat(1 << 20);
+    for text in [
+        format!("{long} = 1"),
+        format!("{long}.y = 1"),
+        format!("dev = '{long}'\nrules = []"),
+        format!("down = '{long}'"),
+        format!("engine = '{long}'"),
+        format!("rules = [{{to = '{long}'}}]"),
+        format!("rules = [{{latency = '{long}'}}]"),
+        format!("rules = [{{{long} = 1}}]"),
+        format!("x = {long}"),
+    ] {
+        let error = refusal(&text, Format::Toml);
+        assert!(error.len() < 2_000, "{}", error.len());
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    for (format, text) in TEXTS {
+        let marked = format!("\u{feff}{text}");
+        assert_eq!(parse(&marked, format), parse(text, format));
+        assert_eq!(Format::guess(&marked), format);
+    }
+}
+
+#[test]
+fn the_format_is_told_by_the_name_or_guessed() {
+    for (name, format) in [
+        ("a.toml", Some(Format::Toml)),
+        ("a/b.YAML", Some(Format::Yaml)),
+        ("b.yml", Some(Format::Yaml)),
+        ("b.tar.json", Some(Format::Json)),
+        ("-", None),
+        ("rules.conf", None),
+        ("toml", None),
+    ] {
+        assert_eq!(Format::of_name(name.as_ref()), format, "{name}");
+    }
+    for (text, format) in [
+        ("", Format::Toml),
+        ("# nothing\n", Format::Toml),
+        (" \n{\"rules\": []}", Format::Json),
+        ("{rules: []}", Format::Json),
+        ("rules = []", Format::Toml),
+        ("rules: []", Format::Yaml),
+        ("---\nrules: []", Format::Yaml),
+        // Broken, so that the errors are of the format that was meant.
+        ("# x: y\ndev = eth0\nrules: []", Format::Toml),
+        ("[[rules]\n", Format::Toml),
+        ("dev: eth0\nrules: [", Format::Yaml),
+        ("rules:\n- to: \"a = b\n", Format::Yaml),
+        ("hello", Format::Yaml),
+    ] {
+        assert_eq!(Format::guess(text), format, "{text}");
+    }
+}
+
+#[test]
+fn yaml_takes_aliases_but_not_without_end() {
+    let text = "rules:\n- &slow {latency: 10ms, to: 10.0.0.1}\n- <<: *slow\n  to: 10.0.0.2\n";
+    assert_eq!(parse(text, Format::Yaml).rules(abi::Direction::Egress).len(), 2);
+
+    // A billion laughs: nine aliases to nine aliases to …
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..=12 {
+        let again = vec![format!("*a{}", level - 1); 9].join(", ");
+        let _ = writeln!(laughs, "a{level}: &a{level} [{again}]");
+    }
+    // Few values, each of them long.
+    let long = format!("a: &a \"{}\"\nrules: [{}]", "x".repeat(1 << 20), vec!["*a"; 100_000].join(","));
+    // As the keys of a rule, again and again.
+    let merges = format!("a: &a {{latency: 1ms}}\nrules:\n- <<: [{}]", vec!["*a"; 1_000_000].join(","));
+    let itself = "rules: &a [*a]".to_owned();
+    for text in [laughs, long, merges, itself] {
+        let begin = Instant::now();
+        let error = refusal(&text, Format::Yaml);
+        println!("{:?} for {} bytes: {error}", begin.elapsed(), text.len());
+        assert!(begin.elapsed().as_secs() < 30, "{:?}: {error}", begin.elapsed());
+    }
+}
+
+#[test]
+fn depth_is_refused_and_does_not_overflow_the_stack() {
+    use Format::{Json, Toml, Yaml};
+    const DEPTH: usize = 100_000;
+    for (format, opening, closing) in [
+        (Json, "[", "]"),
+        (Json, "{\"rules\":[", "]}"),
+        (Json, "{\"a\":", "}"),
+        (Toml, "[", "]"),
+        (Toml, "a=[", "]"),
+        (Toml, "{a=", "}"),
+        (Toml, "a.", ""),
+        (Toml, "[[", ""),
+        (Yaml, "[", "]"),
+        (Yaml, "{a: ", "}"),
+        (Yaml, "- ", ""),
+        (Yaml, "? ", ""),
+        (Yaml, "a: ", ""),
+        (Yaml, "!a ", ""),
+        (Yaml, "&a ", ""),
+        (Yaml, "[{a: ", "}]"),
+    ] {
+        for prefix in ["", "rules = ", "rules: ", "x = ", "{\"rules\": "] {
+            for (count, end) in [(DEPTH, ""), (DEPTH, closing), (100, closing)] {
+                let text = format!("{prefix}{}1{}", opening.repeat(count), end.repeat(count));
+                refusal(&text, format);
+            }
+        }
+    }
+    let nested = (0..DEPTH).fold(String::new(), |mut text, depth| {
+        if depth < 3_000 {
+            let _ = writeln!(text, "{}a:", " ".repeat(depth));
+        }
+        text
+    });
+    refusal(&nested, Yaml);
+    for (format, text) in [
+        (Json, "{\"rules\":[[[[[[[[1]]]]]]]]}"),
+        (Toml, "rules=[[[[[[[[1]]]]]]]]"),
+        (Yaml, "rules: [[[[[[[[1]]]]]]]]"),
+    ] {
+        assert!(refusal(text, format).contains("nested too deeply"), "{}", refusal(text, format));
+    }
+}
+
+#[test]
+fn no_more_is_read_than_there_can_be() {
+    use Format::{Json, Toml, Yaml};
+    let error = refusal(&" ".repeat(TEXT_MAX + 1), Toml);
+    assert!(error.contains("at most 64 MiB"), "{error}");
+    let rules = |count: usize| vec!["{}"; count].join(",");
+    for (format, text) in [
+        (Json, format!("{{\"rules\":[{}]}}", rules(RULES_MAX + 1))),
+        (Toml, format!("rules = [{}]", rules(RULES_MAX + 1))),
+        (Yaml, format!("rules: [{}]", rules(RULES_MAX + 1))),
+    ] {
+        let error = refusal(&text, format);
+        assert_eq!(
+            error,
+            "rules: more than 65536 rules: put peers together in networks (such as `10.0.0.0/24`)"
+        );
+    }
+    let zeros = vec!["0"; VALUES_MAX + 1].join(",");
+    let dotted: String = (0..20).map(|n| format!("a{n}{} = 1\n", ".b".repeat(60))).collect();
+    for (format, text) in [
+        (Json, format!("{{\"rules\":[{zeros}]}}")),
+        (Toml, format!("rules = [{zeros}]")),
+        (Toml, dotted),
+        (Yaml, format!("rules: [{zeros}]")),
+    ] {
+        let error = refusal(&text, format);
+        assert!(error.contains("more values than a file of rules can have"), "{error}");
+    }
+}
+
+#[test]
+fn every_rule_there_can_be_is_read_in_a_moment() {
+    let mut file = parse("rules = []", Format::Toml);
+    for n in 0..u32::try_from(RULES_MAX).unwrap() {
+        let json = format!(
+            r#"{{"to":"{}:80/tcp","latency":"{}us","loss":"0.1%"}}"#,
+            std::net::Ipv4Addr::from_bits(0x0a00_0000 + n),
+            n + 1
+        );
+        file.rules.push((Direction::Egress, rule_of(&json)));
+    }
+    for format in Format::ALL {
+        let text = file.to_text(*format);
+        let begin = Instant::now();
+        let read = parse(&text, *format);
+        let parsed = begin.elapsed();
+        let begin = Instant::now();
+        let rules = read.rules(abi::Direction::Egress).len();
+        println!(
+            "{format}: {rules} rules, {} bytes: {parsed:?} to parse, {:?} to sort",
+            text.len(),
+            begin.elapsed()
+        );
+        assert_eq!((rules, &read), (RULES_MAX, &file));
+    }
+}
+
+/// Any file of a few rules.
+pub(super) fn any_file() -> impl Strategy<Value = File> {
+    let direction = || prop::option::of(prop::sample::select(Direction::ALL));
+    let engine = prop::option::of(prop::sample::select(EngineChoice::ALL));
+    let dev = prop::option::of("[^/:\\s\\p{C}]{1,3}|[a-z0-9@.\"'\\\\-]{1,15}|true|null|1e5|~|0x1f");
+    let rules = prop::collection::vec((direction(), any_rule()), 0..5);
+    let flags = any::<[bool; 3]>();
+    (dev, direction(), engine, any::<Option<u64>>(), flags, rules).prop_filter_map(
+        "a name or rules that cannot be",
+        |(dev, direction, engine, seed, [shape_neighbours, fail_closed, down], rules)| {
+            let entry = |(direction, rule): (_, Rule)| Entry { direction, rule: rule.into() };
+            let rules = Some(rules.into_iter().map(entry).collect());
+            File::new(Document { dev, direction, engine, seed, shape_neighbours, fail_closed, down, rules })
+                .ok()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_file_survives_its_text(file in any_file()) {
+        for format in Format::ALL {
+            let text = file.to_text(*format);
+            let read = File::parse(&text, *format);
+            prop_assert_eq!(read.as_ref(), Ok(&file), "{}", &text);
+            prop_assert_eq!(file.to_text(*format), text.as_str());
+            prop_assert_eq!(Format::guess(&text), *format, "{}", &text);
+        }
+    }
+
+    #[test]
+    fn reading_any_text_never_panics(text in any::<String>(), like in "[\\[\\]{}:=,\"'a-z0-9.#&*!|>%@`\\-? \n\t]{0,80}") {
+        for text in [&text, &like] {
+            Format::ALL.iter().for_each(|format| drop(File::parse(text, *format)));
+            let _ = Format::guess(text);
+        }
+    }
+}
