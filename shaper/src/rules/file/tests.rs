@@ -251,7 +251,7 @@ fn says_where_what_is_wrong() {
         (
             Json,
             r#"{"seed": 18446744073709551616}"#,
-            "seed: the number `1.8446744073709552e+19` is here: write a whole",
+            "seed: the number `18446744073709552000.0` is here: write a whole",
         ),
         (Toml, "seed = 18446744073709551616", "line 1, column 8: "),
     ] {
@@ -325,6 +325,17 @@ fn the_format_is_told_by_the_name_or_guessed() {
 fn yaml_takes_aliases_but_not_without_end() {
     let text = "rules:\n- &slow {latency: 10ms, to: 10.0.0.1}\n- <<: *slow\n  to: 10.0.0.2\n";
     assert_eq!(parse(text, Format::Yaml).rules(abi::Direction::Egress).len(), 2);
+    let each = (0..RULES_MAX).fold(
+        "rules:\n- &slow {latency: 10ms, jitter: 1ms, loss: 1%}\n".to_owned(),
+        |mut text, n| {
+            let address = std::net::Ipv4Addr::from_bits(u32::try_from(n).expect("small"));
+            if n > 0 {
+                let _ = writeln!(text, "- {{<<: *slow, to: {address}}}");
+            }
+            text
+        },
+    );
+    assert_eq!(parse(&each, Format::Yaml).rules(abi::Direction::Egress).len(), RULES_MAX);
 
     // A billion laughs: nine aliases to nine aliases to …
     let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
@@ -337,11 +348,13 @@ fn yaml_takes_aliases_but_not_without_end() {
     // As the keys of a rule, again and again.
     let merges = format!("a: &a {{latency: 1ms}}\nrules:\n- <<: [{}]", vec!["*a"; 1_000_000].join(","));
     let itself = "rules: &a [*a]".to_owned();
-    for text in [laughs, long, merges, itself] {
+    for (text, expected) in
+        [(laughs, "more values"), (long, "more values"), (merges, "more values"), (itself, "line 1, ")]
+    {
         let begin = Instant::now();
         let error = refusal(&text, Format::Yaml);
-        println!("{:?} for {} bytes: {error}", begin.elapsed(), text.len());
-        assert!(begin.elapsed().as_secs() < 30, "{:?}: {error}", begin.elapsed());
+        assert!(error.contains(expected), "{error}");
+        assert!(begin.elapsed().as_secs() < 20, "{:?}: {error}", begin.elapsed());
     }
 }
 
