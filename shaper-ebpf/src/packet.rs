@@ -231,6 +231,13 @@ pub(crate) fn load_head(ctx: &TcContext, head: &mut [u8; HEAD]) -> u32 {
     }
 }
 
+/// Copies bytes of the packet; zeros where it ends before.
+#[inline(always)]
+fn copy<const N: usize>(ctx: &TcContext, offset: usize, to: &mut [u8; N]) {
+    // SAFETY: `to` is `N` bytes long; the helper zeroes them when it fails.
+    unsafe { bpf_skb_load_bytes(skb(ctx).cast(), offset as u32, to.as_mut_ptr().cast(), N as u32) };
+}
+
 /// What the frame will be on the wire.
 #[inline(always)]
 pub(crate) fn frame(ctx: &TcContext) -> Frame {
