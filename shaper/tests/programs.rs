@@ -2,6 +2,9 @@
 //!
 //! Needs root, no namespace and no link. `SHAPER_BPF_OBJECT` names another build of the object than the committed one.
 
+#[path = "programs/answer.rs"]
+mod answer;
+
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +42,22 @@ const ETH_IPV4: [u8; 2] = [0x08, 0x00];
 const ETH_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETH_ARP: [u8; 2] = [0x08, 0x06];
 
+/// The object and its maps; `None`, with the reason printed, without the right to load programs.
+fn object() -> Option<(Object, Maps)> {
+    let object = match std::env::var_os("SHAPER_BPF_OBJECT") {
+        Some(path) => Object::parse(&std::fs::read(path).unwrap()).unwrap(),
+        None => Object::committed().unwrap(),
+    };
+    match object.create_maps(&Room::default()) {
+        Ok(maps) => Some((object, maps)),
+        Err(error) if error.errno() == Some(libc::EPERM) => {
+            println!("SKIP: {error}: no right to load BPF programs");
+            None
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 /// A program with maps of its own.
 struct Bench {
     program: OwnedFd,
@@ -46,20 +65,9 @@ struct Bench {
 }
 
 impl Bench {
-    /// `None`, with the reason printed, without the right to load programs.
+    /// `None` as [`object`] is.
     fn new(name: &str, rule: Rule) -> Option<Self> {
-        let object = match std::env::var_os("SHAPER_BPF_OBJECT") {
-            Some(path) => Object::parse(&std::fs::read(path).unwrap()).unwrap(),
-            None => Object::committed().unwrap(),
-        };
-        let maps = match object.create_maps(&Room::default()) {
-            Ok(maps) => maps,
-            Err(error) if error.errno() == Some(libc::EPERM) => {
-                println!("SKIP: {error}: no right to load BPF programs");
-                return None;
-            }
-            Err(error) => panic!("{error:?}"),
-        };
+        let (object, maps) = object()?;
         let program = object.bind(&maps).unwrap().load(name).unwrap_or_else(|error| panic!("{error:?}"));
         maps.fill(&Set::for_all_peers(rule)).unwrap();
         maps.set_link(&Link {
@@ -117,6 +125,7 @@ fn every_program_passes_the_verifier() {
         program::STAMP,
         program::RETURN,
         program::DIVERT,
+        program::ANSWER,
     ] {
         if Bench::new(name, Rule::default()).is_none() {
             return;
