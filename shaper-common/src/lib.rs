@@ -9,10 +9,11 @@
 //! 3. [`jitter`]: the propagation delay and its spread, which a reordered packet goes without.
 //!
 //! [`decide`] puts them together; [`random`] is where every draw comes from, [`memory`] what it remembers. [`trace`] is how
-//! it is told.
+//! it is told, [`answer`] what is sent back where a packet is rejected.
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
+pub mod answer;
 pub mod bottleneck;
 pub mod corrupt;
 pub mod decide;

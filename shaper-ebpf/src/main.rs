@@ -2,12 +2,14 @@
 //!
 //! What happens to a packet is decided in `shaper_common`; here is only how a packet is looked at ([`packet`]), where
 //! state is kept ([`maps`]), which rule it meets ([`rules`]), what the engines have in common ([`shape`]), how that is told ([`trace`]), and who holds the
-//! packet until its departure ([`edt`], [`netem`], [`relay`], [`ifb`]). On any other target than BPF this is an empty
+//! packet until its departure ([`edt`], [`netem`], [`relay`], [`ifb`]) or sends an answer ([`answer`]). On any other target than BPF this is an empty
 //! program, so that plain cargo commands work without the eBPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // The BPF target says that it has no compare-and-swap, because its first instruction set had none; cpu v3 has.
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features, reason = "see above"))]
 
+#[cfg(target_arch = "bpf")]
+mod answer;
 #[cfg(target_arch = "bpf")]
 mod edt;
 #[cfg(target_arch = "bpf")]
@@ -72,6 +74,12 @@ mod entry {
     #[classifier]
     pub(crate) fn shaper_return(ctx: TcContext) -> i32 {
         crate::relay::give_back(&ctx)
+    }
+
+    /// Behind any of the programs that decide.
+    #[classifier]
+    pub(crate) fn shaper_answer(ctx: TcContext) -> i32 {
+        crate::answer::answer(&ctx)
     }
 
     /// Some of the helpers are for programs of a GPL-compatible licence only.

@@ -13,9 +13,15 @@ use crate::{maps, packet, rules, trace};
 /// (net/sched/sch_htb.c, htb_classify).
 #[inline(always)]
 pub(crate) fn egress(ctx: &TcContext) -> i32 {
+    let is_shaped = packet::take_shaped(ctx);
     let Some(link) = maps::link().filter(|link| link.rules != 0) else {
         return packet::PASS;
     };
+    if is_shaped {
+        // SAFETY: the context pointer is valid for the program's whole run.
+        unsafe { (*packet::skb(ctx)).priority = link.htb };
+        return packet::PASS;
+    }
     let frame = packet::frame(ctx);
     let mut outcome = Outcome::default();
     let (minor, verdict) = classify(ctx, link, frame, &mut outcome);

@@ -17,8 +17,8 @@ use shaper_common::trace::HEAD;
 pub(crate) const PASS: i32 = -1;
 
 /// `ETH_P_IP`, `ETH_P_IPV6` and `ETH_P_ARP` as `skb->protocol` holds them.
-const ETH_P_IP: u32 = 0x0800u16.to_be() as u32;
-const ETH_P_IPV6: u32 = 0x86ddu16.to_be() as u32;
+pub(crate) const ETH_P_IP: u32 = 0x0800u16.to_be() as u32;
+pub(crate) const ETH_P_IPV6: u32 = 0x86ddu16.to_be() as u32;
 const ETH_P_ARP: u32 = 0x0806u16.to_be() as u32;
 
 /// Linux's `ENODEV`.
@@ -35,7 +35,7 @@ const IPPROTO_ICMPV6: u8 = 58;
 const SHAPED: u16 = 0x5a5a;
 /// The same, of a packet of which a bit is to be flipped; [`CORRUPT`] says which.
 const DAMAGED: u16 = 0x5a5b;
-/// The same, of a packet that is to be answered, not shaped: by the filter behind ours.
+/// The same, of a packet that the filter behind the one that decides is to answer.
 const ANSWER: u16 = 0x5a5c;
 /// Where in `skb->cb` the place travels at which a bit is to be flipped.
 pub(crate) const CORRUPT: usize = 3;
@@ -72,6 +72,19 @@ pub(crate) fn take_shaped(ctx: &TcContext) -> bool {
     true
 }
 
+/// Takes the token off a packet that no filter of ours has shaped; it would be known by it on other links and in other
+/// namespaces.
+#[inline(always)]
+pub(crate) fn forget_shaped(ctx: &TcContext) {
+    let skb = skb(ctx);
+    // SAFETY: the context pointer is valid for the program's whole run.
+    unsafe {
+        if (*skb).tc_index == u32::from(SHAPED) {
+            (*skb).tc_index = 0;
+        }
+    }
+}
+
 /// Whether the packet comes by again to have a bit flipped.
 #[inline(always)]
 pub(crate) fn is_to_be_damaged(ctx: &TcContext) -> bool {
@@ -91,11 +104,24 @@ pub(crate) fn set_shaped(ctx: &TcContext, corrupt: u32) {
     }
 }
 
-/// Marks the packet as one to be answered by the filter behind ours.
+/// Marks the packet as one that the next filter, [`crate::answer`], is to answer.
 #[inline(always)]
 pub(crate) fn set_to_be_answered(ctx: &TcContext) {
     // SAFETY: the context pointer is valid for the program's whole run.
     unsafe { (*skb(ctx)).tc_index = u32::from(ANSWER) };
+}
+
+/// Whether the packet is to be answered; the token is taken off.
+#[inline(always)]
+pub(crate) fn take_to_be_answered(ctx: &TcContext) -> bool {
+    let skb = skb(ctx);
+    // SAFETY: the context pointer is valid for the program's whole run.
+    if unsafe { (*skb).tc_index } != u32::from(ANSWER) {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { (*skb).tc_index = 0 };
+    true
 }
 
 /// Flips the bit at `place`. The kernel copies first what others refer to, the sender's own copy above all.
@@ -229,6 +255,13 @@ pub(crate) fn load_head(ctx: &TcContext, head: &mut [u8; HEAD]) -> u32 {
         0 => head_len,
         _ => 0,
     }
+}
+
+/// Copies bytes of the packet; zeros where it ends before.
+#[inline(always)]
+fn copy<const N: usize>(ctx: &TcContext, offset: usize, to: &mut [u8; N]) {
+    // SAFETY: `to` is `N` bytes long; the helper zeroes them when it fails.
+    unsafe { bpf_skb_load_bytes(skb(ctx).cast(), offset as u32, to.as_mut_ptr().cast(), N as u32) };
 }
 
 /// What the frame will be on the wire.

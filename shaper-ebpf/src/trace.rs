@@ -4,7 +4,6 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
 use shaper_common::decide::{Departure, Frame};
 use shaper_common::probability::is_less;
-use shaper_common::trace::Event;
 
 use crate::{maps, packet};
 

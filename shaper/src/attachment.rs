@@ -15,8 +15,12 @@ use crate::tc::{self, Handle, filter, qdisc};
 pub const PREF: u16 = 0x5a;
 /// Preference of the filter that finishes checksums in front of ours.
 pub const FINISH_PREF: u16 = PREF - 1;
+/// Preference of the filter behind ours that answers rejected packets.
+pub const ANSWER_PREF: u16 = PREF + 1;
 /// Handle of our filter within the preference.
 pub const FILTER_HANDLE: u32 = 1;
+/// Handle, within [`ANSWER_PREF`], of the filter on the hook that the answers of the other direction come by.
+pub const WAY_BACK_HANDLE: u32 = 2;
 /// Handle of a root qdisc of ours.
 pub const ROOT: Handle = Handle::qdisc(0x5a00);
 
@@ -61,6 +65,13 @@ pub fn is_holder(link: &Link) -> bool {
     }
 }
 
+/// Whether a filter is one of ours that have to do with the answers to rejected packets.
+#[must_use]
+pub fn is_answer(filter: &filter::Observed) -> bool {
+    filter.pref == ANSWER_PREF
+        && filter.bpf.as_ref().is_some_and(|program| program.name == abi::program::ANSWER)
+}
+
 /// The clsact hook of a direction.
 #[must_use]
 pub fn hook(direction: Direction) -> Handle {
@@ -98,6 +109,8 @@ pub struct Survey {
     pub attachments: Vec<Attachment>,
     /// Links (by number) whose egress has our filter that finishes checksums.
     pub finishers: Vec<u32>,
+    /// Filters of ours for answers to rejected packets: link (by number), hook, handle.
+    pub answers: Vec<(u32, Handle, u32)>,
     /// Links (by number) whose hooks have filters that are not ours.
     pub foreign_filters: Vec<u32>,
 }
@@ -116,6 +129,7 @@ impl Survey {
             qdiscs,
             attachments: Vec::new(),
             finishers: Vec::new(),
+            answers: Vec::new(),
             foreign_filters: Vec::new(),
         };
         for link in survey.links.clone() {
@@ -140,6 +154,10 @@ impl Survey {
                 |is: &dyn Fn(&str) -> bool| filter.bpf.as_ref().is_some_and(|program| is(&program.name));
             if filter.pref == FINISH_PREF && is_named(&|name| name == abi::program::FINISH) {
                 self.finishers.push(link.ifindex);
+                continue;
+            }
+            if is_answer(&filter) {
+                self.answers.push((link.ifindex, hook(direction), filter.handle));
                 continue;
             }
             let ours = filter.pref == PREF && is_named(&|name| name.starts_with(FILTER_PREFIX));
@@ -225,4 +243,32 @@ fn decider_on(socket: &mut Socket, ifb: &Device) -> Result<Option<u32>, netlink:
     let filters = filter::dump(socket, ifb, Handle::EGRESS)?;
     let ours = filters.into_iter().filter(|filter| filter.pref == PREF).filter_map(|filter| filter.bpf);
     Ok(ours.filter(|program| program.name.starts_with(FILTER_PREFIX)).find_map(|program| program.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_place_of_an_answer_is_ours_by_its_name() {
+        let filter = |pref, name: &str| filter::Observed {
+            ifindex: 2,
+            parent: Handle::EGRESS,
+            handle: FILTER_HANDLE,
+            pref,
+            protocol: 3,
+            chain: 0,
+            kind: "bpf".to_owned(),
+            bpf: Some(filter::bpf::Program {
+                name: name.to_owned(),
+                id: Some(1),
+                tag: None,
+                direct_action: true,
+            }),
+        };
+        assert!(is_answer(&filter(91, "shaper_answer")));
+        assert!(!is_answer(&filter(91, "shaper_edt")));
+        assert!(!is_answer(&filter(90, "shaper_answer")));
+        assert!(!is_answer(&filter::Observed { bpf: None, ..filter(91, "shaper_answer") }));
+    }
 }

@@ -232,6 +232,8 @@ fn object_info<T>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
 /// What a map is, by `BPF_OBJ_GET_INFO_BY_FD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapInfo {
+    /// Its number, which no other map has until it is gone.
+    pub id: u32,
     /// Its name.
     pub name: String,
     /// Bytes in a value.
@@ -245,7 +247,12 @@ pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
     // SAFETY: a struct of integers.
     let mut info: bpf_map_info = unsafe { mem::zeroed() };
     object_info(map, &mut info)?;
-    Ok(MapInfo { name: name_of(&info.name), value_size: info.value_size, max_entries: info.max_entries })
+    Ok(MapInfo {
+        id: info.id,
+        name: name_of(&info.name),
+        value_size: info.value_size,
+        max_entries: info.max_entries,
+    })
 }
 
 /// Ids of the maps that a program uses, by `BPF_OBJ_GET_INFO_BY_FD`.

@@ -21,6 +21,7 @@ use crate::probe::{self, Cap};
 use crate::shape::{Direction, Named as _};
 use crate::signals;
 use crate::target::Target;
+use crate::target::netns::Netns;
 use crate::trace::{self, LEASE_NS, Packet, Renewed, Tracer, Wall};
 use crate::units::Delay;
 use form::Form;
@@ -37,7 +38,8 @@ pub(super) fn run(args: TraceArgs) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
     };
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
-    let attachments = attachments(&args, &target)?;
+    let netns = target.open().map_err(failure::netns)?;
+    let attachments = attachments(&args, &target, &netns)?;
     // While signals still end the process: a pipe is waited for.
     let sink = args.pcapng.as_deref().map_or(Ok(Sink::Stdout), Sink::open)?;
     let signals = signals::take().map_err(failed)?;
@@ -59,6 +61,7 @@ pub(super) fn run(args: TraceArgs) -> Result<(), Failure> {
         missed: 0,
         waiting: vec![(0, form.opening(&sources))],
         wall: Wall::read(),
+        netns,
     };
     let followed = trace.follow(&args, &mut sources, &signals);
     let ended = trace.end(&mut sources);
@@ -67,10 +70,8 @@ pub(super) fn run(args: TraceArgs) -> Result<(), Failure> {
 }
 
 /// What the flags choose of what is shaped.
-fn attachments(args: &TraceArgs, target: &Target) -> Result<Vec<Attachment>, Failure> {
-    let netns = target.open().map_err(failure::netns)?;
-    let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
-    let mut survey = Survey::take(&mut socket).map_err(failure::netlink)?;
+fn attachments(args: &TraceArgs, target: &Target, netns: &Netns) -> Result<Vec<Attachment>, Failure> {
+    let mut survey = survey(netns)?;
     if let Some(dev) = &args.dev {
         crate::target::link::choose(&survey.links, Some(dev))
             .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?;
@@ -93,6 +94,11 @@ fn attachments(args: &TraceArgs, target: &Target) -> Result<Vec<Attachment>, Fai
     Ok(survey.attachments)
 }
 
+fn survey(netns: &Netns) -> Result<Survey, Failure> {
+    let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
+    Survey::take(&mut socket).map_err(failure::netlink)
+}
+
 /// One direction of one link.
 struct Source {
     tracer: Tracer,
@@ -111,6 +117,7 @@ struct Trace {
     /// With the time to sort by: several rings, and several processors that write to each, are read in turn.
     waiting: Vec<(u64, Vec<u8>)>,
     wall: Wall,
+    netns: Netns,
 }
 
 impl Trace {
@@ -161,7 +168,7 @@ impl Trace {
             let Some(event) = source.tracer.take().map_err(of_trace)? else {
                 return Ok(false);
             };
-            let packet = Packet::read(&event, self.wall);
+            let packet = Packet::read(&event, self.wall, source.tracer.rule(event.slot));
             if !args.fates.is_empty() && !packet.has_any(&args.fates) {
                 continue;
             }
@@ -188,6 +195,12 @@ impl Trace {
         for source in &mut *sources {
             if let Renewed::AfterNs(ns) = source.tracer.renew(now_ns).map_err(of_trace)? {
                 self.note(source, Note::Blind(Delay::from_ns(ns)))?;
+            }
+        }
+        if sources.iter().any(|source| !source.tracer.is_attached()) {
+            let survey = survey(&self.netns)?;
+            for source in sources.iter_mut().filter(|source| !source.tracer.is_attached()) {
+                source.tracer.follow(&survey);
             }
         }
         for mut source in sources.extract_if(.., |source| !source.tracer.is_attached()) {

@@ -17,7 +17,7 @@ use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Request, Session, clear, edt, finish, loopback, netem, relay};
+use super::{Error, Request, Session, answer, clear, edt, finish, loopback, netem, relay};
 
 /// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
 const STALE_AFTER_NS: u64 = 200_000_000;
@@ -63,6 +63,10 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
     };
     maps.set_link(&record)?;
     attach(session, &survey, &hook, &programs)?;
+    if set.answers() {
+        let ifb = queue_dev.as_ref().filter(|_| *direction == Direction::Ingress);
+        answer::attach(session, &link.device(), *direction, ifb, &maps)?;
+    }
 
     if let Some(dev) = queue_dev {
         if *engine == Engine::Edt && needs.any(|shape| shape.corrupt().is_some()) {

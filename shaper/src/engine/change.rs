@@ -14,7 +14,9 @@ use crate::tc::filter::bpf::Action;
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::{self, Verb};
 
-use super::{Error, Outcome, Request, Session, add, edt, engine_of, finish, netem, queue_device, relay};
+use super::{
+    Error, Outcome, Request, Session, add, answer, edt, engine_of, finish, netem, queue_device, relay,
+};
 
 /// Whether what is there can go on with other rules: the same engine, our own layout, and its queue in place.
 pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -> bool {
@@ -60,6 +62,10 @@ pub(super) fn change(
     let is_same = was_in_force && set.is_unchanged() && record.flags == request.flags && is_held_so;
     if is_same && !gso_changed {
         return Ok(if restarted { Outcome::Restarted } else { Outcome::Unchanged });
+    }
+    if set.answers() {
+        let ifb = found.holder.as_ref().filter(|_| request.engine != Engine::Relay).map(|ifb| ifb.device());
+        answer::attach(session, &found.link.device(), found.direction, ifb.as_ref(), maps)?;
     }
     widen(session, survey, found, &needs, maps)?;
     if let (Engine::Netem, Some(dev)) = (request.engine, queue_device(survey, found)) {

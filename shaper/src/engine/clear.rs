@@ -10,7 +10,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session, add, engine_of, finish, loopback, policy, relay};
+use super::{Error, Session, add, answer, engine_of, finish, loopback, policy, relay};
 
 /// One direction of a link that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last:
         gone(session.send(vec![finish::filter(&found.link.device()).delete()]))?;
     }
     let mut messages = vec![filter.delete()];
+    // After the filter that marks, or what is marked would pass; in one batch with it, because they keep no record.
+    messages.extend(answer::delete(survey, &found.link.device(), found.direction));
     let foreign = survey.foreign_filters.contains(&found.link.ifindex);
     let shared = undo_of_others(survey, found.link.ifindex, undo::CLSACT | loopback::UNDO);
     if is_last {

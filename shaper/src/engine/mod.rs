@@ -14,6 +14,7 @@
 //! their own, which take the place of those before in one step. Packets in the queue stay there.
 
 mod add;
+mod answer;
 mod change;
 mod clear;
 mod edt;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shaper_common::abi::{self, Direction, Entry, asked};
+use shaper_common::filter::Filter;
 use shaper_common::lookup::Search;
 
 use super::table::{self, Row, Table};
@@ -213,6 +214,13 @@ impl Set {
     pub fn needs(&self, shape_neighbours: bool) -> Needs {
         let shapes = self.rules.iter().filter_map(|rule| rule.shape).collect();
         Needs { shapes, rules: self.rules.len(), shape_neighbours }
+    }
+
+    /// Whether some packets are answered instead of shaped.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        let answers = [Filter::Reject as u32, Filter::Reset as u32];
+        self.rules.iter().any(|rule| answers.contains(&rule.entry.rule.filter))
     }
 
     /// Slots that there have to be, slot 0 included; some more, so that a rule more does not take new maps.

@@ -1,7 +1,7 @@
 use shaper_common::abi::Engine;
 
 use super::*;
-use crate::shape::Parts;
+use crate::shape::{Parts, Shape};
 
 const UNKNOWN_QDISC: &str = "Specified qdisc kind is unknown";
 
@@ -53,30 +53,33 @@ fn auto_takes_the_best_engine_that_works() {
         (&[Fq, Netem, Packet], Direction::Egress, None),
         (&[ClsBpf], Direction::Egress, None),
     ] {
-        let picked = pick(EngineChoice::Auto, direction, None, &kernel(lacks, &[]));
+        let picked = pick(EngineChoice::Auto, direction, &Needs::default(), &kernel(lacks, &[]));
         assert_eq!(picked.ok().map(|picked| picked.engine), expected, "without {lacks:?}, {direction}");
     }
 }
 
 #[test]
 fn the_reason_is_the_evidence() {
-    let all = pick(EngineChoice::Auto, Direction::Egress, None, &kernel(&[], &[])).unwrap();
+    let all = pick(EngineChoice::Auto, Direction::Egress, &Needs::default(), &kernel(&[], &[])).unwrap();
     assert_eq!(all.to_string(), "edt, because this kernel has fq, clsact, cls_bpf and bpf_skb_set_tstamp");
     let few = kernel(&[Capability::Fq, Capability::Netem], &[]);
     assert_eq!(
-        pick(EngineChoice::Auto, Direction::Egress, None, &few).unwrap().to_string(),
+        pick(EngineChoice::Auto, Direction::Egress, &Needs::default(), &few).unwrap().to_string(),
         "relay, because this kernel has no fq (CONFIG_NET_SCH_FQ; ENOENT: \"Specified qdisc kind is unknown\") and no netem \
          (CONFIG_NET_SCH_NETEM; ENOENT: \"Specified qdisc kind is unknown\")"
     );
-    assert_eq!(pick(EngineChoice::Relay, Direction::Egress, None, &few).unwrap().why, "it was asked for");
+    assert_eq!(
+        pick(EngineChoice::Relay, Direction::Egress, &Needs::default(), &few).unwrap().why,
+        "it was asked for"
+    );
 }
 
 #[test]
 fn an_engine_that_cannot_do_the_shape_is_passed_over() {
     use Capability::{Clsact, Fq, Netem, Tun};
     let parts = Parts { loss_pattern: Some("0010".parse().unwrap()), ..Parts::default() };
-    let shape = Shape::new(parts).unwrap();
-    let shaped = |choice, lacks| pick(choice, Direction::Egress, Some(&shape), &kernel(lacks, &[]));
+    let needs = Needs::from(Shape::new(parts).unwrap());
+    let shaped = |choice, lacks| pick(choice, Direction::Egress, &needs, &kernel(lacks, &[]));
     assert_eq!(shaped(EngineChoice::Auto, &[]).unwrap().engine, Engine::Edt);
     assert_eq!(
         shaped(EngineChoice::Auto, &[Fq]).unwrap().to_string(),
@@ -94,7 +97,7 @@ fn an_engine_that_cannot_do_the_shape_is_passed_over() {
     assert!(error.is_unsupported());
 
     let mut tried = Vec::new();
-    engine::explore(EngineChoice::Auto, Direction::Egress, Some(&shape), |capability| {
+    engine::explore(EngineChoice::Auto, Direction::Egress, &needs, |capability| {
         tried.push(capability);
         answer(&[Fq], &[], capability)
     });
@@ -103,9 +106,13 @@ fn an_engine_that_cannot_do_the_shape_is_passed_over() {
 
 #[test]
 fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
-    let error =
-        pick(EngineChoice::Edt, Direction::Egress, None, &kernel(&[Capability::Fq, Capability::Netem], &[]))
-            .unwrap_err();
+    let error = pick(
+        EngineChoice::Edt,
+        Direction::Egress,
+        &Needs::default(),
+        &kernel(&[Capability::Fq, Capability::Netem], &[]),
+    )
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "engine `edt` cannot work here: this kernel has no fq (CONFIG_NET_SCH_FQ; ENOENT: \"Specified qdisc kind is unknown\")"
@@ -114,7 +121,8 @@ fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
     assert!(error.is_unsupported() && !error.is_permission());
 
     let error =
-        pick(EngineChoice::Auto, Direction::Egress, None, &kernel(&[Capability::Clsact], &[])).unwrap_err();
+        pick(EngineChoice::Auto, Direction::Egress, &Needs::default(), &kernel(&[Capability::Clsact], &[]))
+            .unwrap_err();
     assert!(matches!(&error, Error::NoEngine { lacks, .. } if lacks.len() == 3), "{error}");
     assert!(error.is_unsupported(), "{error}");
 }
@@ -123,7 +131,7 @@ fn an_engine_that_cannot_work_names_what_is_missing_and_one_that_can() {
 fn what_could_not_be_tried_is_not_said_to_be_missing() {
     use Capability::{ClsBpf, Fq, Netem, SkbSetTstamp};
     let findings = kernel(&[Fq, Netem], &[ClsBpf, SkbSetTstamp]);
-    let error = pick(EngineChoice::Auto, Direction::Egress, None, &findings).unwrap_err();
+    let error = pick(EngineChoice::Auto, Direction::Egress, &Needs::default(), &findings).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot tell whether engine `relay` can work here: cls_bpf: bpf(BPF_PROG_LOAD): EPERM: Operation not permitted; \
@@ -131,10 +139,14 @@ fn what_could_not_be_tried_is_not_said_to_be_missing() {
     );
     assert!(error.is_permission() && !error.is_unsupported());
     let verdicts: Vec<_> =
-        assess(Direction::Egress, None, &findings).iter().map(|engine| engine.verdict).collect();
+        assess(Direction::Egress, &Needs::default(), &findings).iter().map(|engine| engine.verdict).collect();
     assert_eq!(verdicts, [Verdict::Lacks, Verdict::Lacks, Verdict::Untold]);
     // An engine that lacks something is out whatever else could not be tried.
-    assert!(pick(EngineChoice::Edt, Direction::Egress, None, &findings).unwrap_err().is_unsupported());
+    assert!(
+        pick(EngineChoice::Edt, Direction::Egress, &Needs::default(), &findings)
+            .unwrap_err()
+            .is_unsupported()
+    );
 }
 
 #[test]
@@ -147,14 +159,18 @@ fn no_more_is_tried_than_the_choice_needs() {
         (EngineChoice::Netem, &[Netem], &[Netem, Htb, Clsact, ClsBpf, Fq, SkbSetTstamp]),
     ] {
         let mut tried = Vec::new();
-        let findings = engine::explore(choice, Direction::Egress, None, |capability| {
+        let findings = engine::explore(choice, Direction::Egress, &Needs::default(), |capability| {
             tried.push(capability);
             answer(lacks, &[], capability)
         });
         assert_eq!(tried, expected, "{choice} without {lacks:?}");
         // What was not tried makes no difference to the choice.
-        let full = pick(choice, Direction::Egress, None, &kernel(lacks, &[]));
-        assert_eq!(pick(choice, Direction::Egress, None, &findings), full, "{choice} without {lacks:?}");
+        let full = pick(choice, Direction::Egress, &Needs::default(), &kernel(lacks, &[]));
+        assert_eq!(
+            pick(choice, Direction::Egress, &Needs::default(), &findings),
+            full,
+            "{choice} without {lacks:?}"
+        );
     }
 }
 
@@ -164,7 +180,7 @@ fn quick_and_full_attempts_agree() {
     let full = all();
     for direction in [Direction::Egress, Direction::Both] {
         for choice in [EngineChoice::Auto, EngineChoice::Edt, EngineChoice::Netem, EngineChoice::Relay] {
-            for (capability, finding) in for_engines(choice, direction, None).iter() {
+            for (capability, finding) in for_engines(choice, direction, &Needs::default()).iter() {
                 // With few rights the quick attempt may get further.
                 let Some(expected) = full.get(capability).and_then(Finding::available) else { continue };
                 assert_eq!(finding.available(), Some(expected), "{capability}: {finding}");

@@ -21,6 +21,8 @@ pub enum Fate {
     Marked,
     /// It was given a departure time.
     Delayed,
+    /// Dropped or answered: by the rule's filter, or because nobody could hold it and it must not pass.
+    Filtered,
     /// It is not shaped.
     Passed,
     /// `netem` decides what becomes of it.
@@ -37,6 +39,7 @@ impl Named for Fate {
         Self::Reordered,
         Self::Marked,
         Self::Delayed,
+        Self::Filtered,
         Self::Passed,
         Self::GivenToNetem,
     ];
@@ -50,6 +53,7 @@ impl Named for Fate {
             Self::Reordered => "reordered",
             Self::Marked => "marked",
             Self::Delayed => "delayed",
+            Self::Filtered => "filtered",
             Self::Passed => "passed",
             Self::GivenToNetem => "given-to-netem",
         }

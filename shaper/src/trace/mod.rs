@@ -8,6 +8,7 @@ mod lease;
 mod packet;
 mod time;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -19,11 +20,14 @@ pub use lease::{Held, LEASE_NS, Renewed};
 pub use packet::{Copied, Packet};
 pub use time::Wall;
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, Survey};
 use crate::bpf::ring::{Ring, Taken};
 use crate::bpf::sys;
 use crate::bpf::{self, Maps};
+use crate::engine;
 use crate::measure::clock;
+use crate::plan::rule;
+use crate::rules::To;
 use crate::shape::{self, Named as _};
 use lease::Lease;
 
@@ -57,8 +61,10 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Tracer {
     link: String,
+    ifindex: u32,
     direction: Direction,
     program: u32,
+    rules: BTreeMap<u32, To>,
     map: OwnedFd,
     ring: Ring,
     lease: Lease,
@@ -71,9 +77,10 @@ impl Tracer {
     /// # Errors
     /// When another process does, and when its maps are not there or of another version.
     pub fn start(found: Attachment) -> Result<Self, Error> {
+        let rules = rules_of(&found);
         let maps = found.maps?;
         found.record?;
-        let (link, direction) = (found.link.name, found.direction);
+        let (link, ifindex, direction) = (found.link.name, found.link.ifindex, found.direction);
         let map = existing(&maps, abi::map::TRACE)?
             .try_clone_to_owned()
             .map_err(|source| cannot_map(abi::map::TRACE, source))?;
@@ -83,7 +90,17 @@ impl Tracer {
         let lease = Lease::take(existing(&maps, abi::map::LEASE)?, now_ns)
             .map_err(|errno| cannot_map(abi::map::LEASE, errno.into()))?
             .map_err(|held| Error::Held { link: link.clone(), direction: name_of(direction), held })?;
-        Ok(Self { link, direction, program: found.program, map, ring, lease, since_ns: now_ns })
+        Ok(Self {
+            link,
+            ifindex,
+            direction,
+            program: found.program,
+            rules,
+            map,
+            ring,
+            lease,
+            since_ns: now_ns,
+        })
     }
 
     /// The link.
@@ -139,7 +156,28 @@ impl Tracer {
         self.lease.missed()
     }
 
-    /// Whether the program still runs; it does not when the shape was cleared or given to another engine.
+    /// The peers for whom the rule in a slot is; `None` for all, and for slot 0.
+    #[must_use]
+    pub fn rule(&self, slot: u32) -> Option<To> {
+        self.rules.get(&slot).copied()
+    }
+
+    /// Whether another program tells the same reader: one that came with other rules. It is followed from here on.
+    pub fn follow(&mut self, survey: &Survey) -> bool {
+        let Some(found) = survey.attachment_of(self.ifindex, self.direction) else {
+            return false;
+        };
+        let id = |map: BorrowedFd<'_>| sys::map_info(map).ok().map(|info| info.id);
+        let ring = found.maps.as_ref().ok().and_then(|maps| maps.fd(abi::map::TRACE)).and_then(id);
+        if ring.is_none() || ring != id(self.map.as_fd()) {
+            return false;
+        }
+        self.program = found.program;
+        self.rules = rules_of(found);
+        true
+    }
+
+    /// Whether the program still runs; it does not when the shape was cleared, given to another engine, or other rules came.
     #[must_use]
     pub fn is_attached(&self) -> bool {
         !sys::prog_fd_by_id(self.program).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -148,6 +186,11 @@ impl Tracer {
     fn displaced(&self) -> Error {
         Error::Displaced { link: self.link.clone(), direction: self.direction_name() }
     }
+}
+
+fn rules_of(found: &Attachment) -> BTreeMap<u32, To> {
+    let rules = engine::rules_of(found).into_iter();
+    rules.filter_map(|(slot, entry)| Some((slot, rule::to_of(&entry.asked)?))).collect()
 }
 
 fn existing<'a>(maps: &'a Maps, name: &str) -> Result<BorrowedFd<'a>, bpf::object::Error> {

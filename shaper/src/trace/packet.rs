@@ -7,6 +7,7 @@ use shaper_common::trace::{Event, fate};
 
 use super::head::Head;
 use super::{Fate, Wall};
+use crate::rules::To;
 use crate::units::Delay;
 
 /// What becomes of the copy of a packet.
@@ -42,12 +43,12 @@ pub struct Packet {
     pub bytes: u32,
     /// Packets on the wire; more than one for a GSO frame.
     pub packets: u32,
-    /// The rule that it met.
-    #[serde(skip_serializing_if = "is_first")]
-    pub rule: u32,
+    /// The peers whose rule it met; absent under the rule for all peers and under none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<To>,
     /// Everything that became of it.
     pub fates: Vec<Fate>,
-    /// Why it was not shaped: `not-ip`, `expired` or `unheld`.
+    /// Why it was not shaped: `not-ip`, `expired`, `unheld` or `no-rule`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
     /// The delay given, the bottleneck included.
@@ -59,9 +60,9 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Reads what a kernel program told.
+    /// Reads what a kernel program told of a packet that met `rule`.
     #[must_use]
-    pub fn read(event: &Event, wall: Wall) -> Self {
+    pub fn read(event: &Event, wall: Wall, rule: Option<To>) -> Self {
         let Head { ends, ports, protocol } = Head::read(event.head());
         let is = |bit: u32| event.fates & bit != 0;
         Self {
@@ -73,7 +74,7 @@ impl Packet {
             protocol,
             bytes: event.wire_bytes,
             packets: event.wire_packets,
-            rule: event.slot,
+            rule,
             fates: fates(event.fates),
             why: why(event.fates),
             delay: is(fate::DELAYED).then(|| Delay::from_ns(event.delay_ns)),
@@ -95,13 +96,10 @@ impl Packet {
     }
 }
 
-/// Whether it is the rule of the shape itself, which is not told.
-fn is_first(rule: &u32) -> bool {
-    *rule == 0
-}
-
 fn fates(bits: u32) -> Vec<Fate> {
-    const PASSED: u32 = fate::PASSED_NOT_IP | fate::PASSED_EXPIRED | fate::PASSED_UNHELD;
+    const PASSED: u32 =
+        fate::PASSED_NOT_IP | fate::PASSED_EXPIRED | fate::PASSED_UNHELD | fate::PASSED_UNMATCHED;
+    const FILTERED: u32 = fate::FILTERED | fate::DROPPED_UNHELD;
     let all = [
         (fate::LOST, Fate::Lost),
         (fate::QUEUE_FULL, Fate::QueueFull),
@@ -111,14 +109,19 @@ fn fates(bits: u32) -> Vec<Fate> {
         (fate::MARKED, Fate::Marked),
         (fate::DELAYED, Fate::Delayed),
         (PASSED, Fate::Passed),
+        (FILTERED, Fate::Filtered),
         (fate::GIVEN_TO_NETEM, Fate::GivenToNetem),
     ];
     all.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, fate)| fate).collect()
 }
 
 fn why(bits: u32) -> Option<&'static str> {
-    let all =
-        [(fate::PASSED_NOT_IP, "not-ip"), (fate::PASSED_EXPIRED, "expired"), (fate::PASSED_UNHELD, "unheld")];
+    let all = [
+        (fate::PASSED_NOT_IP, "not-ip"),
+        (fate::PASSED_EXPIRED, "expired"),
+        (fate::PASSED_UNHELD | fate::DROPPED_UNHELD, "unheld"),
+        (fate::PASSED_UNMATCHED, "no-rule"),
+    ];
     all.into_iter().find(|(bit, _)| bits & bit != 0).map(|(_, why)| why)
 }
 
@@ -147,7 +150,7 @@ mod tests {
     }
 
     fn json(event: &Event) -> serde_json::Value {
-        let mut json = serde_json::to_value(Packet::read(event, Wall::read())).unwrap();
+        let mut json = serde_json::to_value(Packet::read(event, Wall::read(), None)).unwrap();
         json.as_object_mut().unwrap().remove("time").unwrap();
         json
     }
@@ -161,10 +164,10 @@ mod tests {
         assert_eq!(json(&udp()), told);
         // Behind that are no ports of this packet.
         assert_eq!(json(&Event { head_len: 36, ..udp() }).get("source_port"), None);
-        let mut arp = Event { fates: fate::PASSED_NOT_IP, slot: 7, ..udp() };
+        let mut arp = Event { fates: fate::PASSED_NOT_IP, ..udp() };
         arp.head[13] = 6;
         let expected = serde_json::json!({
-            "protocol": "arp", "bytes": 98, "packets": 1, "rule": 7, "fates": ["passed"], "why": "not-ip",
+            "protocol": "arp", "bytes": 98, "packets": 1, "fates": ["passed"], "why": "not-ip",
         });
         assert_eq!(json(&arp), expected);
     }
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn a_copy_has_a_fate_of_its_own() {
         let fates = fate::DELAYED | fate::DUPLICATED | fate::COPY_CORRUPTED;
-        let packet = Packet::read(&Event { fates, ..udp() }, Wall::read());
+        let packet = Packet::read(&Event { fates, ..udp() }, Wall::read(), None);
         assert_eq!(packet.fates, [Fate::Duplicated, Fate::Delayed]);
         let copy = Copied { fates: vec![Fate::Corrupted, Fate::Delayed], delay: Some(Delay::from_ms(6)) };
         assert_eq!(packet.copy, Some(copy));

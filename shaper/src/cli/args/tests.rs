@@ -34,7 +34,7 @@ fn every_example_in_the_help_parses() {
     }
     for line in texts.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("  shaper ")) {
         // Behind it another program reads.
-        let line = line.split(" | ").next().unwrap_or(line);
+        let line = line.split(['|', '>']).next().unwrap_or(line);
         parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         examples += 1;
     }

@@ -66,6 +66,9 @@ fn describe(packet: &Packet) -> String {
     if packet.packets > 1 {
         text.push_str(&format!(" in {} packets", packet.packets));
     }
+    if let Some(to) = packet.rule {
+        text.push_str(&format!(", rule {to}"));
+    }
     text.push_str(": ");
     text.push_str(&outcome(packet));
     text
@@ -92,6 +95,7 @@ fn words(fates: &[Fate], delay: Option<Delay>, why: Option<&str>) -> String {
     let word = |fate: &Fate| match (fate, delay) {
         (Fate::Delayed, Some(delay)) => format!("delayed {delay}"),
         (Fate::Passed, _) => format!("passed, {}", reason(why)),
+        (Fate::Filtered, _) if why.is_some() => format!("dropped, {}", reason(why)),
         (fate, _) => fate.name().replace('-', " "),
     };
     fates.iter().map(word).collect::<Vec<_>>().join(", ")
@@ -102,6 +106,7 @@ fn reason(why: Option<&str>) -> &str {
         Some("not-ip") => "not IP or neighbour discovery",
         Some("expired") => "after the time limit",
         Some("unheld") => "with nobody to hold it",
+        Some("no-rule") => "under no rule",
         other => other.unwrap_or_default(),
     }
 }
@@ -121,7 +126,7 @@ mod tests {
             protocol: "udp".into(),
             bytes: 98,
             packets: 1,
-            rule: 0,
+            rule: None,
             fates: vec![Fate::Reordered, Fate::Delayed],
             why: None,
             delay: Some(Delay::from_ms(5)),

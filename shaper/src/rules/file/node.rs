@@ -8,6 +8,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::{DEPTH_MAX, TEXT_MAX, VALUES_MAX};
 
+/// What is said of a document deeper than [`DEPTH_MAX`].
+pub(super) const TOO_DEEP: &str = "lists and tables are nested too deeply for a file of rules";
+/// What is said of a document with more than [`VALUES_MAX`].
+pub(super) const TOO_MANY: &str = "there are more values than a file of rules can have";
+
 /// A value of a document.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node<'t> {
@@ -43,14 +48,14 @@ struct Place<'a> {
 impl Place<'_> {
     fn inside<E: Error>(self) -> Result<Self, E> {
         if self.depth == DEPTH_MAX {
-            return Err(E::custom("lists and tables are nested too deeply for a file of rules"));
+            return Err(E::custom(TOO_DEEP));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
 
     fn count<E: Error>(left: &Cell<usize>, more: usize) -> Result<(), E> {
         let rest = left.get().checked_sub(more);
-        left.set(rest.ok_or_else(|| E::custom("there are more values than a file of rules can have"))?);
+        left.set(rest.ok_or_else(|| E::custom(TOO_MANY))?);
         Ok(())
     }
 

@@ -62,6 +62,9 @@ const JSON: &str = r#"
 pub(super) const TEXTS: [(Format, &str); 3] =
     [(Format::Toml, TOML), (Format::Yaml, YAML), (Format::Json, JSON)];
 
+/// As many rules as there can be, or fewer where each takes ten times as long to read.
+const MANY: usize = if cfg!(debug_assertions) { RULES_MAX / 16 } else { RULES_MAX };
+
 fn parse(text: &str, format: Format) -> File {
     File::parse(text, format).unwrap_or_else(|e| panic!("{text}: {e}"))
 }
@@ -95,6 +98,15 @@ fn one_schema_for_three_formats() {
             assert_eq!(parse(&file.to_text(*to), *to), file, "{to}");
         }
     }
+}
+
+#[test]
+fn the_example_of_the_readme_is_a_file() {
+    let readme = include_str!("../../../../README.md");
+    let (_, behind) = readme.split_once("```toml\n").expect("an example");
+    let (example, _) = behind.split_once("```").expect("its end");
+    let file = parse(example, Format::Toml);
+    assert_eq!((file.dev(), file.rules(abi::Direction::Egress).len()), (Some("eth0"), 3));
 }
 
 #[test]
@@ -251,7 +263,7 @@ fn says_where_what_is_wrong() {
         (
             Json,
             r#"{"seed": 18446744073709551616}"#,
-            "seed: the number `1.8446744073709552e+19` is here: write a whole",
+            "seed: the number `18446744073709552000.0` is here: write a whole",
         ),
         (Toml, "seed = 18446744073709551616", "line 1, column 8: "),
     ] {
@@ -325,6 +337,17 @@ fn the_format_is_told_by_the_name_or_guessed() {
 fn yaml_takes_aliases_but_not_without_end() {
     let text = "rules:\n- &slow {latency: 10ms, to: 10.0.0.1}\n- <<: *slow\n  to: 10.0.0.2\n";
     assert_eq!(parse(text, Format::Yaml).rules(abi::Direction::Egress).len(), 2);
+    let each = (0..MANY).fold(
+        "rules:\n- &slow {latency: 10ms, jitter: 1ms, loss: 1%}\n".to_owned(),
+        |mut text, n| {
+            let address = std::net::Ipv4Addr::from_bits(u32::try_from(n).expect("small"));
+            if n > 0 {
+                let _ = writeln!(text, "- {{<<: *slow, to: {address}}}");
+            }
+            text
+        },
+    );
+    assert_eq!(parse(&each, Format::Yaml).rules(abi::Direction::Egress).len(), MANY);
 
     // A billion laughs: nine aliases to nine aliases to …
     let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
@@ -335,13 +358,15 @@ fn yaml_takes_aliases_but_not_without_end() {
     // Few values, each of them long.
     let long = format!("a: &a \"{}\"\nrules: [{}]", "x".repeat(1 << 20), vec!["*a"; 100_000].join(","));
     // As the keys of a rule, again and again.
-    let merges = format!("a: &a {{latency: 1ms}}\nrules:\n- <<: [{}]", vec!["*a"; 1_000_000].join(","));
+    let merges = format!("a: &a {{latency: 1ms}}\nrules:\n- <<: [{}]", vec!["*a"; 3 * RULES_MAX].join(","));
     let itself = "rules: &a [*a]".to_owned();
-    for text in [laughs, long, merges, itself] {
+    for (text, expected) in
+        [(laughs, "more values"), (long, "more values"), (merges, "more values"), (itself, "line 1, ")]
+    {
         let begin = Instant::now();
         let error = refusal(&text, Format::Yaml);
-        println!("{:?} for {} bytes: {error}", begin.elapsed(), text.len());
-        assert!(begin.elapsed().as_secs() < 30, "{:?}: {error}", begin.elapsed());
+        assert!(error.contains(expected), "{error}");
+        assert!(begin.elapsed().as_secs() < 20, "{:?}: {error}", begin.elapsed());
     }
 }
 
@@ -415,6 +440,10 @@ fn no_more_is_read_than_there_can_be() {
         (Toml, dotted),
         (Yaml, format!("rules: [{zeros}]")),
     ] {
+        // Its parser takes half a minute for them without optimisation.
+        if cfg!(debug_assertions) && format == Yaml {
+            continue;
+        }
         let error = refusal(&text, format);
         assert!(error.contains("more values than a file of rules can have"), "{error}");
     }
@@ -423,7 +452,7 @@ fn no_more_is_read_than_there_can_be() {
 #[test]
 fn every_rule_there_can_be_is_read_in_a_moment() {
     let mut file = parse("rules = []", Format::Toml);
-    for n in 0..u32::try_from(RULES_MAX).unwrap() {
+    for n in 0..u32::try_from(MANY).unwrap() {
         let json = format!(
             r#"{{"to":"{}:80/tcp","latency":"{}us","loss":"0.1%"}}"#,
             std::net::Ipv4Addr::from_bits(0x0a00_0000 + n),
@@ -443,7 +472,7 @@ fn every_rule_there_can_be_is_read_in_a_moment() {
             text.len(),
             begin.elapsed()
         );
-        assert_eq!((rules, &read), (RULES_MAX, &file));
+        assert_eq!((rules, &read), (MANY, &file));
     }
 }
 

@@ -4,7 +4,7 @@ use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
 use super::fault::tidy;
-use super::node::Node;
+use super::node::{Node, TOO_MANY};
 use super::read::line_and_column;
 use super::{Error, Format, VALUES_MAX};
 
@@ -20,7 +20,7 @@ pub(super) fn read(text: &str) -> Result<Node<'_>, Error> {
     };
     // The parser keeps the whole document before anything of it can be looked at.
     if let Some(at) = excess(text) {
-        return Err(syntax(at, "there are more values than a file of rules can have"));
+        return Err(syntax(at, TOO_MANY));
     }
     let node = toml::Deserializer::parse(text).and_then(Node::read);
     node.map_err(|error| syntax(error.span().map_or(text.len(), |span| span.start), error.message()))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use shaper::measure::stats::{self, binomial, kolmogorov};
 use shaper::measure::udp;
 use shaper::plan::rule;
+use shaper::rules::{Rule, RuleParts};
 use shaper::shape::{Parts, Shape};
 use shaper_common::abi::Direction;
 use shaper_common::decide::{Copied, Departure, Fate, Frame, Shared, State, decide};
@@ -57,7 +58,9 @@ fn core(shape: &[(&str, &str)], count: usize) -> Vec<Fate> {
     let parts: serde_json::Map<_, _> = shape.iter().map(|&(key, value)| (key.into(), value.into())).collect();
     let parts: Parts = serde_json::from_value(parts.into()).expect("the parts of a shape");
     let shape = Shape::new(parts).expect("a shape");
-    let rule = rule::of_shape(&shape, Direction::Egress, SEED, 0);
+    let parts = RuleParts { shape: shape.into(), ..RuleParts::default() };
+    let all_peers = Rule::new(parts).expect("a shape is a rule");
+    let rule = rule::of_rule(&all_peers, Direction::Egress, SEED, 0).rule;
     let [free_at_ns, sequence, last_at_ns] = [(); 3].map(|()| Word::default());
     let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
     let wire_bytes = (udp::Train::default().payload + UDP_HEADERS) as u32;
@@ -121,7 +124,7 @@ fn intact_copies(fate: &Fate) -> u32 {
     match fate {
         Fate::Depart { packet, copy: Copied::Depart(copy), .. } => is_intact(packet) + is_intact(copy),
         Fate::Depart { packet, copy: Copied::No | Copied::QueueFull, .. } => is_intact(packet),
-        Fate::Expired | Fate::Lost | Fate::QueueFull => 0,
+        Fate::Lost | Fate::QueueFull => 0,
     }
 }
 
@@ -171,7 +174,7 @@ fn delays_agree(context: &Context) {
 fn departure_ns(fate: &Fate) -> u64 {
     match fate {
         Fate::Depart { packet, .. } => packet.at_ns,
-        Fate::Expired | Fate::Lost | Fate::QueueFull => panic!("the shape loses nothing: {fate:?}"),
+        Fate::Lost | Fate::QueueFull => panic!("the shape loses nothing: {fate:?}"),
     }
 }
 
