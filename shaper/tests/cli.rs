@@ -219,7 +219,7 @@ const BAD_COMMANDS: &[(&[&str], &[&str])] = &[
     (&["show", "--ns", "a", "--pid", "1"], &["cannot be used with"]),
     (&["show", "inst-1"], &["unexpected argument 'inst-1'"]),
     (&["trace"], &["--ns <NAME|PATH>", "--pid <PID>", "--self"]),
-    (&["trace", "--self", "--fate", "late"], &["'late'", "lost, queue-full, duplicated, corrupted, reordered, marked, delayed, passed"]),
+    (&["trace", "--self", "--fate", "late"], &["'late'", "lost, queue-full, duplicated, corrupted, reordered, marked, delayed, filtered, passed"]),
     (&["trace", "--self", "--fate", ""], &["--fate <NAME>", "lost, queue-full"]),
     (&["trace", "--self", "--count", "0"], &["'--count <N>'", "\"0\" is not a count", "`100`"]),
     (&["trace", "--self", "--count", "-1"], &["\"-1\" is not a count"]),
