@@ -50,6 +50,8 @@ pub mod program {
     pub const DIVERT: &str = "shaper_divert";
     /// Behind the one that decides, where packets are to be answered: sends the sender a reset or an ICMP error.
     pub const ANSWER: &str = "shaper_answer";
+    /// On the hook that answers come back by: takes their mark off.
+    pub const FORGET: &str = "shaper_forget";
 }
 
 /// How one destination is shaped.

@@ -9,8 +9,9 @@ use crate::abi::Plain;
 
 /// Rules that one packet may meet: the first of them that is in force shapes it. All but the last have a time limit.
 pub const CANDIDATES: usize = 4;
-/// Prefix lengths of IPv4 (1 to 32) and IPv6 (1 to 128), and node 0, where a search ends.
-pub const NODES: usize = 1 + 32 + 128;
+/// Room for the prefix lengths of IPv4 (1 to 32) and IPv6 (1 to 128), and node 0, where a search ends; a power of two, so that
+/// a mask is all the bound that an index needs: verifiers before Linux 6.2 lose that of a comparison in 32 bits.
+pub const NODES: usize = 256;
 /// Steps of the longest search: a balanced tree of 128 lengths has eight levels.
 pub const STEPS: usize = 8;
 
@@ -128,9 +129,7 @@ pub fn by_address<T: Tables>(tables: &T, search: &Search, family: Family, addres
         if next == 0 {
             break;
         }
-        let Some(node) = search.nodes.get(next as usize) else {
-            break;
-        };
+        let node = &search.nodes[next as usize & (NODES - 1)];
         let address = [address[0] & node.mask[0], address[1] & node.mask[1]];
         next = match tables.prefix(&PrefixKey { address, tag: node.tag, reserved: 0 }) {
             Some(found) => {

@@ -30,8 +30,6 @@ type Answer = [u8; v6::ERROR_MAX];
 #[inline(always)]
 pub(crate) fn answer(ctx: &TcContext) -> i32 {
     if !packet::take_to_be_answered(ctx) {
-        // An answer on its way back, where nobody shapes what goes that way.
-        packet::forget_shaped(ctx);
         return PASS;
     }
     // SAFETY: the context pointer is valid for the program's whole run.
@@ -48,6 +46,13 @@ pub(crate) fn answer(ctx: &TcContext) -> i32 {
         // Rejected all the same.
         _ => TC_ACT_STOLEN as i32,
     }
+}
+
+/// Takes the mark off an answer on its way back, where nobody shapes what goes that way.
+#[inline(always)]
+pub(crate) fn forget(ctx: &TcContext) -> i32 {
+    packet::forget_shaped(ctx);
+    PASS
 }
 
 #[inline(always)]

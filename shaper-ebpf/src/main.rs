@@ -82,6 +82,12 @@ mod entry {
         crate::answer::answer(&ctx)
     }
 
+    /// Where answers come back.
+    #[classifier]
+    pub(crate) fn shaper_forget(ctx: TcContext) -> i32 {
+        crate::answer::forget(&ctx)
+    }
+
     /// Some of the helpers are for programs of a GPL-compatible licence only.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "license")]

@@ -69,7 +69,9 @@ pub fn is_holder(link: &Link) -> bool {
 #[must_use]
 pub fn is_answer(filter: &filter::Observed) -> bool {
     filter.pref == ANSWER_PREF
-        && filter.bpf.as_ref().is_some_and(|program| program.name == abi::program::ANSWER)
+        && filter.bpf.as_ref().is_some_and(|program| {
+            [abi::program::ANSWER, abi::program::FORGET].contains(&program.name.as_str())
+        })
 }
 
 /// The clsact hook of a direction.

@@ -15,6 +15,8 @@ use crate::plan::set::{Set, Slotted};
 
 /// Entries that are read or written by one system call.
 const BATCH: usize = 4_096;
+/// The kernel's own number for what a map cannot do (include/linux/errno.h).
+const ENOTSUPP: i32 = 524;
 
 /// The maps of one attachment, by name.
 #[derive(Debug, Default)]
@@ -150,34 +152,48 @@ impl Maps {
 
     /// The rules with their slots, by slot.
     pub fn rules(&self) -> Result<Vec<(u32, Entry)>, Error> {
-        let name = abi::map::RULES;
+        let mut rules = Vec::new();
+        self.each::<Entry>(abi::map::RULES, 1, |slot, entry| rules.push((slot, entry[0])))?;
+        rules.sort_by_key(|(slot, _)| *slot);
+        Ok(rules)
+    }
+
+    /// Reads all of a map whose keys are slots, and whose values are `per_key` of `T` each, many to a system call.
+    fn each<T: Plain + Default>(
+        &self,
+        name: &str,
+        per_key: usize,
+        mut each: impl FnMut(u32, &[T]),
+    ) -> Result<(), Error> {
         let error = |source| Error::Map { operation: "read", name: name.to_owned(), source };
         let map = self.existing(name, "read")?;
         let capacity = sys::map_info(map).map_err(error)?.max_entries as usize;
-        let mut rules = Vec::new();
-        let (mut cursor, mut more) = (None, true);
         let mut slots = vec![0u32; capacity.min(BATCH)];
-        let mut values = vec![Entry::default(); slots.len()];
+        let mut values = vec![T::default(); slots.len() * per_key];
+        let (mut cursor, mut more) = (None, true);
         while more {
             let len = size_of_val(values.as_slice());
-            // SAFETY: as many bytes as the vector has; `Entry` is `Plain`.
+            // SAFETY: as many bytes as the vector has; every bit pattern is a valid `Plain` value.
             let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), len) };
+            let before = cursor;
             let count;
             (count, more) = match sys::map_lookup_batch(map, &mut cursor, &mut slots, bytes) {
-                // A bucket has more entries than there is room for.
+                // One bucket of a hash has more entries than there is room for.
                 Err(errno) if errno.raw_os_error() == Some(libc::ENOSPC) => {
                     slots.resize(slots.len() * 2, 0);
-                    values.resize(slots.len(), Entry::default());
-                    (cursor, more) = (None, true);
-                    rules.clear();
+                    values.resize(slots.len() * per_key, T::default());
+                    (cursor, more) = (before, true);
                     continue;
                 }
                 read => read.map_err(error)?,
             };
-            rules.extend(slots.iter().copied().zip(values.iter().copied()).take(count));
+            slots
+                .iter()
+                .zip(values.chunks(per_key))
+                .take(count)
+                .for_each(|(slot, values)| each(*slot, values));
         }
-        rules.sort_by_key(|(slot, _)| *slot);
-        Ok(rules)
+        Ok(())
     }
 
     /// Swaps the rule in a slot as a whole: no packet sees half of it.
@@ -247,6 +263,32 @@ impl Maps {
     pub fn counters(&self, slot: u32) -> Result<Counters, Error> {
         let cpus = self.counters_of_cpus(slot)?;
         Ok(cpus.iter().fold(Counters::default(), |sum, one| sum.plus(one)))
+    }
+
+    /// The same of all slots.
+    pub fn all_counters(&self) -> Result<Vec<Counters>, Error> {
+        let name = abi::map::COUNTERS;
+        let cpus = possible_cpus().map_err(of_counters("read"))?;
+        let mut all = Vec::new();
+        let sum = |cpus: &[Counters]| cpus.iter().fold(Counters::default(), |sum, one| sum.plus(one));
+        match self.each::<Counters>(name, cpus, |_, cpus| all.push(sum(cpus))) {
+            // Before Linux 5.13 per-CPU arrays are read one by one.
+            Err(Error::Map { source, .. }) if source.raw_os_error() == Some(ENOTSUPP) => {
+                let map = self.existing(name, "read")?;
+                let slots = sys::map_info(map).map_err(of_counters("read"))?.max_entries;
+                (0..slots).map(|slot| self.counters(slot)).collect()
+            }
+            read => read.map(|()| all),
+        }
+    }
+
+    /// What all rules remember; none with an engine that does not decide with our core.
+    pub fn all_states(&self) -> Result<Vec<RuleState>, Error> {
+        let mut all = Vec::new();
+        if self.fd(abi::map::STATES).is_some() {
+            self.each::<RuleState>(abi::map::STATES, 1, |_, state| all.push(state[0]))?;
+        }
+        Ok(all)
     }
 
     fn counters_of_cpus(&self, slot: u32) -> Result<Vec<Counters>, Error> {

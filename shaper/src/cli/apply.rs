@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use shaper_common::abi::{self, Engine, link_flag};
+use shaper_common::abi::{self, Engine};
 
 use self::asked::Asked;
 use super::args::ApplyArgs;
@@ -109,9 +109,7 @@ fn pick(asked: &Asked, survey: &Survey, requests: &mut [Request]) -> Result<Pick
     let mut there = None;
     for request in requests.iter() {
         let found = survey.attachment_of(request.link.ifindex, request.direction);
-        let old = found.map(engine::rules_of).unwrap_or_default();
-        let set = request.set(&old).map_err(|error| Failure::new(Code::Usage, error))?;
-        needs = needs.and(set.needs(request.flags & link_flag::SHAPE_NEIGHBOURS != 0));
+        needs = needs.and(request.needs_beside(found));
         there = there.or_else(|| engine::engine_of(found?));
     }
     let picked = pick_engine(asked, &needs, there)?;

@@ -1,9 +1,9 @@
 //! Answers to rejected packets: a second filter behind ours, which gets what ours marked and lets pass; and, on the hook that
-//! the answers come by, the same program once more, which takes their mark off where no filter of ours does.
+//! the answers come by, another one, which takes their mark off where no filter of ours does.
 //!
 //! ```text
-//! egress:   eth0 clsact egress: pref 90: shaper_* ─▶ pref 91 handle 1: shaper_answer ─▶ eth0 clsact ingress: handle 2
-//! ingress:  eth0 clsact ingress, or egress of its ifb: the same ─▶ eth0 clsact egress: pref 91 handle 2: shaper_answer
+//! egress:   eth0 clsact egress: pref 90: shaper_* ─▶ pref 91 handle 1: shaper_answer ─▶ eth0 clsact ingress: handle 2: shaper_forget
+//! ingress:  eth0 clsact ingress, or egress of its ifb: the same ─▶ eth0 clsact egress: pref 91 handle 2: shaper_forget
 //! ```
 
 use std::os::fd::AsFd as _;
@@ -34,10 +34,12 @@ pub(super) fn attach(
     holder: Option<&Device>,
     maps: &Maps,
 ) -> Result<(), Error> {
-    let program = Object::committed()?.bind(maps)?.load(program::ANSWER)?;
+    let programs = Object::committed()?.bind(maps)?;
+    let (answer, forget) = (programs.load(program::ANSWER)?, programs.load(program::FORGET)?);
     let mut messages = Vec::new();
     for filter in filters(link, direction, holder) {
         let verb = if is_there(session, &filter)? { Verb::Replace } else { Verb::Add };
+        let program = if filter.handle == WAY_BACK_HANDLE { &forget } else { &answer };
         messages.push(filter.attach(verb, program.as_fd()));
     }
     session.send(messages)?;
@@ -79,7 +81,7 @@ fn filter(dev: &Device, parent: Handle, handle: u32) -> Filter {
         parent,
         pref: ANSWER_PREF,
         handle,
-        name: program::ANSWER.to_owned(),
+        name: if handle == WAY_BACK_HANDLE { program::FORGET } else { program::ANSWER }.to_owned(),
         action: Action::Direct,
     }
 }

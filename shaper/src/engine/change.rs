@@ -96,12 +96,22 @@ fn leaves<'a>(survey: &'a Survey, found: &Attachment) -> BTreeMap<u32, &'a tc::O
 /// Notes in the rules that are changed where their counts and their packets' numbers begin: packet 0 of a new shape is the next
 /// one, so that a seed means the same with every shape.
 fn begin_anew(maps: &Maps, set: &mut Set) -> Result<(), Error> {
-    for Slotted { slot, entry, before, .. } in set.rules.iter_mut().filter(|rule| !rule.is_unchanged()) {
-        if before.is_some() {
-            let sequence = maps.state(*slot)?.map_or(0, |state| state.sequence);
-            entry.rule = Rule { first_index: memory::index(sequence), ..entry.rule };
-            entry.asked.before = maps.counters(*slot)?;
-        }
+    /// From so many rules on all are read together, many to a system call.
+    const MANY: usize = 64;
+    let changed = |rule: &&mut Slotted| rule.before.is_some() && !rule.is_unchanged();
+    let is_many = set.rules.iter_mut().filter(changed).count() >= MANY;
+    let all = if is_many { Some((maps.all_states()?, maps.all_counters()?)) } else { None };
+    for Slotted { slot, entry, .. } in set.rules.iter_mut().filter(changed) {
+        let (state, counters) = match &all {
+            Some((states, counters)) => {
+                let index = *slot as usize;
+                (states.get(index).copied(), counters.get(index).copied().unwrap_or_default())
+            }
+            None => (maps.state(*slot)?, maps.counters(*slot)?),
+        };
+        let sequence = state.map_or(0, |state| state.sequence);
+        entry.rule = Rule { first_index: memory::index(sequence), ..entry.rule };
+        entry.asked.before = counters;
     }
     Ok(())
 }

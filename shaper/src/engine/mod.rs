@@ -34,7 +34,7 @@ use crate::measure::clock;
 use crate::netlink::link::Link;
 use crate::plan::set::{self, Circumstances, Set, Wish};
 use crate::plan::{Needs, rule};
-use crate::rules::{RuleSet, To};
+use crate::rules::{self, RuleSet, To};
 use crate::shape::{EngineChoice, Named as _};
 use crate::tc::Handle;
 use crate::{bpf, netlink, target};
@@ -83,12 +83,40 @@ impl Request {
     }
 
     /// Whether no rule is left, and nothing else is asked of the link.
-    fn is_for_nothing(&self, found: Option<&Attachment>) -> Result<bool, set::Error> {
-        if self.flags & link_flag::DOWN != 0 || matches!(self.wish, Wish::Put(_)) {
-            return Ok(false);
-        }
+    fn is_for_nothing(&self, found: Option<&Attachment>) -> bool {
+        let old = || found.map(rules_of).unwrap_or_default();
+        let is_empty = match &self.wish {
+            Wish::Whole(rules) => rules.is_empty(),
+            Wish::Put(_) => false,
+            Wish::Remove(to) => {
+                let key = rule::key(&rule::asked_of(*to));
+                old().iter().all(|(_, entry)| rule::key(&entry.asked) == key)
+            }
+            Wish::Keep => old().is_empty(),
+        };
+        is_empty && self.flags & link_flag::DOWN == 0
+    }
+
+    /// What the rules will ask for, beside those of `found` that stay; no more than that, where the wish is that others come.
+    #[must_use]
+    pub fn needs_beside(&self, found: Option<&Attachment>) -> Needs {
+        let shape_neighbours = self.flags & link_flag::SHAPE_NEIGHBOURS != 0;
+        let kept = match &self.wish {
+            Wish::Whole(rules) => {
+                let shapes = rules.iter().filter_map(rules::Rule::shape).collect();
+                return Needs { shapes, rules: rules.len(), shape_neighbours };
+            }
+            Wish::Put(rule) => Some(rule::key(&rule::asked_of(rule.to()))),
+            Wish::Remove(to) => Some(rule::key(&rule::asked_of(*to))),
+            Wish::Keep => None,
+        };
         let old = found.map(rules_of).unwrap_or_default();
-        Ok(self.set(&old)?.rules.is_empty())
+        let stay = old.iter().filter(|(_, entry)| Some(rule::key(&entry.asked)) != kept);
+        let mut shapes: Vec<_> = stay.filter_map(|(_, entry)| rule::shape_of(entry)).collect();
+        if let Wish::Put(rule) = &self.wish {
+            shapes.extend(rule.shape());
+        }
+        Needs { shapes, rules: old.len() + 1, shape_neighbours }
     }
 
     fn needs(&self, set: &Set) -> Needs {
@@ -317,7 +345,7 @@ fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error>
     }
     let survey = session.survey()?;
     match survey.attachment_of(request.link.ifindex, request.direction) {
-        found if request.is_for_nothing(found)? => match found {
+        found if request.is_for_nothing(found) => match found {
             Some(found) => clear::attachment(session, &survey, found).map(|()| Outcome::Cleared),
             None => Ok(Outcome::Unchanged),
         },

@@ -147,10 +147,12 @@ fn look_at_rules(
     now_ns: u64,
 ) -> Result<(), bpf::object::Error> {
     let engine = engine::engine_of(found);
-    let mut sum: Counters = maps.counters(0)?;
+    let counted = maps.all_counters()?;
+    let of_slot = |slot: u32| counted.get(slot as usize).copied().unwrap_or_default();
+    let mut sum: Counters = of_slot(0);
     let entries = if record.rules == 0 { Vec::new() } else { maps.rules()? };
     for (slot, entry) in entries {
-        let counters = maps.counters(slot)?.since(&entry.asked.before);
+        let counters = of_slot(slot).since(&entry.asked.before);
         sum = sum.plus(&counters);
         let told = rule::of_entry(survey, found, (slot, &entry), &counters, engine, now_ns);
         if told.to.is_some() {
