@@ -152,12 +152,12 @@ pub struct Asked {
     pub protocol: u8,
     /// [`asked`] bits.
     pub flags: u8,
-    /// Queue bound in bytes; zero: given as time, or not given.
+    /// Queue bound in bytes; zero: given otherwise, or not given.
     pub queue_bytes: u32,
+    /// Queue bound in full-size packets; zero: given otherwise, or not given.
+    pub queue_packets: u32,
     /// Burst in bytes; zero: none.
     pub burst_bytes: u32,
-    /// Zero.
-    pub reserved: u32,
     /// `CLOCK_MONOTONIC` time at which the rule came as it is.
     pub since_ns: u64,
     /// The counters then: what became of packets under it is the difference.

@@ -30,6 +30,7 @@ pub fn of_rule(rule: &rules::Rule, direction: Direction, seed: u64, now_ns: u64)
         asked: Asked {
             flags: key.flags | if shaped.is_some() { asked::SHAPE } else { 0 },
             queue_bytes: rule.shape().as_ref().map_or(0, queue_bytes),
+            queue_packets: rule.shape().as_ref().map_or(0, queue_packets),
             burst_bytes: rule.shape().as_ref().map_or(0, burst_bytes),
             since_ns: now_ns,
             ..key
@@ -205,7 +206,15 @@ fn steps(chance: Option<Chance>) -> (u32, u32) {
 fn queue_bytes(shape: &Shape) -> u32 {
     match shape.queue() {
         Some(Queue::Bytes(size)) => u32::try_from(size.bytes()).unwrap_or(u32::MAX),
-        Some(Queue::Time(_)) | None => 0,
+        Some(Queue::Time(_) | Queue::Packets(_)) | None => 0,
+    }
+}
+
+/// The queue bound in packets as [`Asked::queue_packets`] keeps it, zero when it was given otherwise.
+fn queue_packets(shape: &Shape) -> u32 {
+    match shape.queue() {
+        Some(Queue::Packets(packets)) => packets,
+        Some(Queue::Time(_) | Queue::Bytes(_)) | None => 0,
     }
 }
 
@@ -221,7 +230,9 @@ fn to_shape(rule: &Rule, asked: &Asked) -> Option<Shape> {
     let size = |bytes: u32| (bytes != 0).then_some(Size::from_bytes(u64::from(bytes)));
     let distribution = *Distribution::ALL.iter().find(|known| **known as u32 == rule.distribution)?;
     let bandwidth = (rule.rate_bytes_per_sec != 0).then(|| Rate::from_bytes_per_sec(rule.rate_bytes_per_sec));
-    let queue = || size(asked.queue_bytes).map_or(Queue::Time(Delay::from_ns(rule.queue_ns)), Queue::Bytes);
+    let packets = (asked.queue_packets != 0).then_some(Queue::Packets(asked.queue_packets));
+    let bound = size(asked.queue_bytes).map(Queue::Bytes).or(packets);
+    let queue = || bound.unwrap_or(Queue::Time(Delay::from_ns(rule.queue_ns)));
     let overhead = Overhead {
         packet: rule.overhead_bytes.cast_signed(),
         cell: rule.cell_bytes,

@@ -105,6 +105,7 @@ fn any_bottleneck() -> BoxedStrategy<Parts> {
     let queue = prop_oneof![
         delay().prop_map(Queue::Time),
         (0..1u64 << 31).prop_map(|bytes| Queue::Bytes(Size::from_bytes(bytes))),
+        (0..1u32 << 21).prop_map(Queue::Packets),
     ];
     let burst = prop_oneof![0..100_000u64, 0..1u64 << 31].prop_map(Size::from_bytes);
     let overhead = (-100..=1_000i32, prop::option::of((1..=65_535u32, -100..=1_000i32)));

@@ -64,10 +64,12 @@ fn queue(bandwidth: Rate, queue: Option<Queue>) -> Result<(Queue, Delay), Error>
     let (queue_time, least) = match queue {
         Queue::Time(time) => (time, Queue::Time(packet_time)),
         Queue::Bytes(size) => (time_for(bandwidth, size), Queue::Bytes(PACKET)),
+        Queue::Packets(packets) => (time_for(bandwidth, full_size(packets)), Queue::Packets(1)),
     };
     let too_long = match queue {
         Queue::Time(time) => time > DELAY_MAX,
         Queue::Bytes(size) => size > QUEUE_BYTES_MAX || queue_time > DELAY_MAX,
+        Queue::Packets(packets) => full_size(packets) > QUEUE_BYTES_MAX || queue_time > DELAY_MAX,
     };
     if too_long {
         return Err(Error::QueueTooLong { queue, bandwidth });
@@ -76,6 +78,10 @@ fn queue(bandwidth: Rate, queue: Option<Queue>) -> Result<(Queue, Delay), Error>
         return Err(Error::QueueTooShort { queue, bandwidth, least });
     }
     Ok((queue, queue_time))
+}
+
+fn full_size(packets: u32) -> Size {
+    Size::from_bytes(u64::from(packets) * PACKET.bytes())
 }
 
 fn time_for(bandwidth: Rate, size: Size) -> Delay {

@@ -39,8 +39,8 @@ impl Quantity {
             }
             Self::Size => "a number and `b`, `kb` or `mb` (1024-based, as in tc), such as `64kb` or `1500b`",
             Self::Queue => {
-                "a time (`ms`, `s`: how long a packet may wait) or a size (`b`, `kb`, `mb`: how many bytes may wait), such as \
-                 `100ms` or `64kb`"
+                "a time (`ms`, `s`: how long a packet may wait), a size (`b`, `kb`, `mb`: how many bytes may wait) or full-size \
+                 packets (`p`), such as `100ms`, `64kb` or `100p`"
             }
             Self::Probability => "a number from 0 to 100 and `%`, such as `0.1%` or `25%`",
             Self::Overhead => {

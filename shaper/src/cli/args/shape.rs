@@ -45,7 +45,7 @@ pub struct ShapeArgs {
     /// How fast the link is, such as `10mbit` or `1MB/s`; from 8kbit to 100gbit
     #[arg(long, visible_alias = "rate", value_name = "RATE", help_heading = BOTTLENECK)]
     bandwidth: Option<Rate>,
-    /// How long or how many bytes packets may wait for the bandwidth, such as `50ms` or `64kb`; more are dropped.
+    /// How long, how many bytes or how many full-size packets may wait for the bandwidth, such as `50ms`, `64kb` or `100p`; more are dropped.
     /// 100ms, but at least ten packets, unless given
     #[arg(long, value_name = "TIME|SIZE", help_heading = BOTTLENECK)]
     queue: Option<Queue>,
