@@ -193,7 +193,11 @@ fn asked(rule: &RuleReport) -> String {
         words.push(format!("{}{after}", rule.filter.name()));
     }
     if let Some(shape) = &rule.shape {
-        let seed = shape.seed().map(|seed| format!(", seed {seed}")).unwrap_or_default();
+        let seed = match shape.seed() {
+            Some(seed) => format!(", seed {seed}"),
+            None if rule.seed_ignored => ", no seed: netem takes one from Linux 6.6 on".to_owned(),
+            None => String::new(),
+        };
         words.push(format!("{}{seed}", describe(shape)));
     }
     if words.is_empty() { "let alone".to_owned() } else { words.join(", ") }

@@ -22,6 +22,9 @@ pub struct RuleReport {
     /// What was asked for; absent for a rule that only filters, or lets packets alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
+    /// Whether the dice are netem's own, because this kernel's netem takes no seed (before Linux 6.6).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub seed_ignored: bool,
     /// What becomes of packets before they are shaped.
     #[serde(skip_serializing_if = "is_accept", serialize_with = "name")]
     pub filter: Filter,
@@ -61,13 +64,16 @@ pub(super) fn of_entry(
         Some(shape) if engine != Some(Engine::Netem) => achieved::of(shape, counters),
         _ => Vec::new(),
     };
-    if engine == Some(Engine::Netem) && !draws_by_seed(survey, found, slot) {
+    let seed_ignored =
+        shape.is_some() && engine == Some(Engine::Netem) && !draws_by_seed(survey, found, slot);
+    if seed_ignored {
         shape = shape.and_then(|shape| Shape::new(Parts { seed: None, ..shape.into() }).ok());
     }
     let left = |at_ns: u64| (at_ns != 0).then(|| Delay::from_ns(at_ns.saturating_sub(now_ns)));
     RuleReport {
         to: rule::to_of(&entry.asked),
         shape,
+        seed_ignored,
         filter: rule::filter_of(entry).unwrap_or_default(),
         after: left(entry.rule.filter_from_ns).filter(|after| !after.is_zero()),
         time_left: left(entry.rule.expires_ns),
