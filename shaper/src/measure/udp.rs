@@ -96,6 +96,14 @@ impl Sender {
             .map_err(|source| Error::Connect { address: destination, source })?;
         Ok(Self { socket })
     }
+
+    /// Returns where packets come from, with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// [`Error::Option`] when the kernel does not say.
+    pub fn address(&self) -> Result<SocketAddr, Error> {
+        local_address(&self.socket)
+    }
 }
 
 /// The receiving end.

@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod named;
 pub mod node;
 pub mod pcapng;
+pub mod peers;
 pub mod process;
 pub mod progress;
 pub mod reading;

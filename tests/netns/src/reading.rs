@@ -62,6 +62,27 @@ impl Show {
         self.row(direction)["state"]["is"] == "relay-gone"
     }
 
+    /// Returns the rule for `to` of the link shaped in `direction`; `None`: the one for all peers, which is told with the link.
+    ///
+    /// # Panics
+    /// When there is no such rule.
+    #[track_caller]
+    pub fn rule(&self, direction: &str, to: Option<&str>) -> Rule<'_> {
+        let row = self.row(direction);
+        let Some(to) = to else { return Rule(row) };
+        let found = row["rules"].as_array().into_iter().flatten().find(|rule| rule["to"] == to);
+        Rule(found.unwrap_or_else(|| panic!("no rule for {to}: {row:#}")))
+    }
+
+    /// Returns a count of the link shaped in `direction`, under all rules and under none; zero where it is not told.
+    ///
+    /// # Panics
+    /// When that direction is not shaped.
+    #[track_caller]
+    pub fn counted(&self, direction: &str, what: &str) -> u64 {
+        self.row(direction)["counters"][what].as_u64().unwrap_or(0)
+    }
+
     #[track_caller]
     fn row(&self, direction: &str) -> &Value {
         let found = self.rows().iter().find(|row| row["direction"] == direction);
@@ -71,5 +92,22 @@ impl Show {
     #[track_caller]
     fn rows(&self) -> &[Value] {
         self.0["attachments"].as_array().unwrap_or_else(|| panic!("no list of attachments: {:#}", self.0))
+    }
+}
+
+/// A rule, and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'a>(&'a Value);
+
+impl Rule<'_> {
+    /// Returns a count of the packets that met the rule; zero where it is not told.
+    pub fn counted(&self, what: &str) -> u64 {
+        self.0["rule_counters"][what].as_u64().unwrap_or(0)
+    }
+
+    /// Returns the packets that a fault was decided for, and the share of them that it happened to; `None` where it is not told.
+    pub fn achieved(&self, fault: &str) -> Option<(u64, f64)> {
+        let found = self.0["achieved"].as_array()?.iter().find(|achieved| achieved["what"] == fault)?;
+        Some((found["packets"].as_u64()?, found["achieved"].as_f64()?))
     }
 }

@@ -1,6 +1,6 @@
 //! The `shaper` binary, run as a user runs it.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -117,15 +117,28 @@ pub fn binary() -> PathBuf {
 /// When it does not start, or does not end in time.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
+    run_fed(command, String::new())
+}
+
+/// As [`run`], with `input` on standard input.
+///
+/// # Panics
+/// As [`run`].
+#[track_caller]
+pub fn run_fed(command: &mut Command, input: String) -> Output {
     let text = describe(command);
     progress::note(format!("running `{text}`"));
     let start = Instant::now();
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
+    if let Some(mut pipe) = child.stdin.take() {
+        // A command that ends before it has read all says why by itself.
+        thread::spawn(move || pipe.write_all(input.as_bytes()));
+    }
     let stdout = drain(child.stdout.take().expect("piped"));
     let stderr = drain(child.stderr.take().expect("piped"));
     let status = loop {

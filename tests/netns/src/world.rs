@@ -108,6 +108,23 @@ impl World {
         self.try_apply(engine, args).expect(Exit::Done)
     }
 
+    /// Runs `shaper apply` with the engine and `rules`, a file's text, on standard input, and returns how it ended.
+    #[track_caller]
+    pub fn try_apply_file(&self, engine: Engine, rules: &str) -> Output {
+        let mut command = self.command();
+        command.args(["apply", "--engine", engine.name(), "--file", "-", "--ns"]).arg(&self.selector);
+        binary::run_fed(&mut command, rules.to_owned())
+    }
+
+    /// As [`World::try_apply_file`].
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn apply_file(&self, engine: Engine, rules: &str) -> Output {
+        self.try_apply_file(engine, rules).expect(Exit::Done)
+    }
+
     /// Runs `shaper clear`.
     ///
     /// # Panics

@@ -38,6 +38,8 @@ mod reorder;
 mod restore;
 #[path = "netns/rtt.rs"]
 mod rtt;
+#[path = "netns/rules.rs"]
+mod rules;
 #[path = "netns/selection.rs"]
 mod selection;
 #[path = "netns/throughput.rs"]
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
             restore::cases(),
             death::cases(),
             expiry::cases(),
+            rules::cases(),
             trace::cases(),
             isolation::cases(),
             selection::cases(),

@@ -66,6 +66,20 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Checks that the addresses and routes that are here are there `after`, whatever came beside them.
+    ///
+    /// # Panics
+    /// With the lines that are gone.
+    #[track_caller]
+    pub fn expect_addresses_and_routes_in(&self, after: &Self) {
+        let is_one = |line: &&String| [": address ", ": route "].iter().any(|what| line.contains(what));
+        let gone: Vec<_> =
+            self.lines.iter().filter(is_one).filter(|line| !after.lines.contains(line)).collect();
+        assert!(gone.is_empty(), "these are gone: {gone:#?}");
+    }
+}
+
 #[track_caller]
 fn tools(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
