@@ -4,6 +4,8 @@
 
 #[path = "programs/answer.rs"]
 mod answer;
+#[path = "programs/rules.rs"]
+mod rules;
 
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -44,11 +46,15 @@ const ETH_ARP: [u8; 2] = [0x08, 0x06];
 
 /// The object and its maps; `None`, with the reason printed, without the right to load programs.
 fn object() -> Option<(Object, Maps)> {
+    object_with(&Room::default())
+}
+
+fn object_with(room: &Room) -> Option<(Object, Maps)> {
     let object = match std::env::var_os("SHAPER_BPF_OBJECT") {
         Some(path) => Object::parse(&std::fs::read(path).unwrap()).unwrap(),
         None => Object::committed().unwrap(),
     };
-    match object.create_maps(&Room::default()) {
+    match object.create_maps(room) {
         Ok(maps) => Some((object, maps)),
         Err(error) if error.errno() == Some(libc::EPERM) => {
             println!("SKIP: {error}: no right to load BPF programs");

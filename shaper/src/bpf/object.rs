@@ -11,6 +11,7 @@ use shaper_common::abi;
 
 use super::maps::Maps;
 use super::sys::{self, LoadError, MapDef};
+use crate::plan::set::Set;
 
 /// As built by `cargo xtask ebpf` and committed, so that a plain `cargo build` needs no eBPF toolchain.
 static COMMITTED: &[u8] = include_bytes!("shaper.bpf.o");
@@ -144,6 +145,20 @@ pub struct Room {
     pub ports: u32,
     /// Slots, for state and counters.
     pub slots: u32,
+}
+
+impl Room {
+    /// Room for a set.
+    #[must_use]
+    pub fn for_set(set: &Set) -> Self {
+        let entries = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        Self {
+            rules: entries(set.rules.len()),
+            prefixes: entries(set.table.prefixes.len()),
+            ports: entries(set.table.ports.len()),
+            slots: set.slots(),
+        }
+    }
 }
 
 impl Default for Room {

@@ -34,7 +34,7 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
     clear::leftovers_of(session, &survey, link.ifindex, *direction)?;
 
     let object = Object::committed()?;
-    let maps = object.create_maps(&room(&set))?;
+    let maps = object.create_maps(&Room::for_set(&set))?;
     let programs = object.bind(&maps)?;
     let mut record = record(session, &survey, request, &needs)?;
     maps.set_link(&record)?;
@@ -95,17 +95,6 @@ pub(super) fn decider(engine: Engine) -> &'static str {
         Engine::Edt => program::EDT,
         Engine::Netem => program::NETEM,
         Engine::Relay => program::STEER,
-    }
-}
-
-/// The room that a set needs in maps.
-pub(super) fn room(set: &Set) -> Room {
-    let entries = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-    Room {
-        rules: entries(set.rules.len()),
-        prefixes: entries(set.table.prefixes.len()),
-        ports: entries(set.table.ports.len()),
-        slots: set.slots(),
     }
 }
 

@@ -7,6 +7,7 @@ use shaper_common::abi::{Direction, Engine, Link as Record, Rule, program, undo}
 use shaper_common::memory;
 
 use crate::attachment::{Attachment, ROOT, Survey};
+use crate::bpf::object::Room;
 use crate::bpf::{Maps, Object};
 use crate::plan::set::{Set, Slotted};
 use crate::plan::{Needs, gso};
@@ -126,7 +127,7 @@ fn swap(
     set: &Set,
 ) -> Result<(), Error> {
     let object = Object::committed()?;
-    let room = add::room(set);
+    let room = Room::for_set(set);
     let kept = maps.shared().map_err(Error::Maps)?;
     let grows = !kept.has_slots(room.slots);
     let new = object.create_maps_beside(&room, kept)?;
