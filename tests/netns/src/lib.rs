@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod case;
+pub mod classify;
 pub mod contained;
 pub mod dice;
 pub mod engine;

@@ -8,6 +8,7 @@ use shaper::plan::set::Set;
 use shaper::target::netns::Netns;
 use shaper_common::abi::{self, Link, Rule, program};
 use shaper_common::jitter::Distribution;
+use shaper_netns_tests::classify::{self, Classifier};
 
 use crate::record::{Metric, Recorder, attempt};
 
@@ -48,9 +49,27 @@ pub(crate) fn measure(is_wanted: impl Fn(&str) -> bool, recorder: &mut Recorder)
             let nanos = attempt(|| time(name, &rule, &udp_frame()).map(|nanos| [nanos * passes]));
             recorder.write(GROUP, subject, [Metric::less(metric, "ns")], &nanos);
         }
+        for hosts in classify::HOSTS {
+            let [same, others] =
+                ["over and over", "each once"].map(|how| format!("{hosts} hosts with rules, {how}"));
+            let metrics = [Metric::less(&same, "ns"), Metric::less(&others, "ns")];
+            let nanos = attempt(|| of_hosts(name, hosts));
+            recorder.write(GROUP, subject, metrics, &nanos.map(|nanos| nanos.map(|nanos| nanos * passes)));
+        }
         let nanos = attempt(|| time(name, &Rule::default(), &arp_frame()).map(|nanos| [nanos]));
         recorder.write(GROUP, subject, [Metric::less("ARP, which passes", "ns")], &nanos);
     }
+}
+
+/// Best of a few runs: the mean time of a packet to the same host, and the median of one to each of many.
+fn of_hosts(name: &str, hosts: usize) -> Result<[f64; 2], String> {
+    let classifier = Classifier::new(name, hosts)?;
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..RUNS {
+        best[0] = best[0].min(classifier.same_ns()?);
+        best[1] = best[1].min(classifier.others_ns()?);
+    }
+    Ok(best)
 }
 
 fn rules() -> [(&'static str, Rule); 6] {

@@ -1,5 +1,7 @@
 //! Rules for destinations: each peer its own shape, found by the longest prefix, then port and protocol.
 
+#[path = "rules/cost.rs"]
+mod cost;
 #[path = "rules/counters.rs"]
 mod counters;
 #[path = "rules/delays.rs"]
@@ -27,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         filters::cases(),
         swaps::cases(),
         many::cases(),
+        cost::cases(),
         files::cases(),
         down::cases(),
     ]
