@@ -16,7 +16,8 @@ pub struct LongRun {
     pub share: f64,
     /// Correlation of what happens to a packet and to the next.
     pub correlation: f64,
-    /// How many times as large as that of independent packets the variance of a count is.
+    /// How many times as large as that of independent packets the variance of a count is; infinite where the chain leaves its first
+    /// state for good.
     pub inflation: f64,
 }
 
@@ -33,52 +34,101 @@ impl Chain {
         }
     }
 
-    /// Returns the long run of the chain, from its first state.
+    /// Returns the long run of the chain, from its first state; exactly, however long its memory is.
     ///
-    /// By iteration until nothing changes, so the chain must forget: what it is now has to matter less and less.
+    /// From the first state it must not be chance in which of several sets of states the chain stays for good.
     ///
     /// # Panics
-    /// When the rows are not as long as the chain has states.
+    /// When there is no state, or the rows are not as long as the chain has states.
     pub fn long_run(&self) -> LongRun {
-        const STEPS_MAX: usize = 1_000_000;
-        const NEGLIGIBLE: f64 = 1e-12;
         let states = self.happens.len();
         assert!(self.transitions.len() == states && self.transitions.iter().all(|row| row.len() == states));
-        let mut shares = vec![0.0; states];
-        shares[0] = 1.0;
-        for _ in 0..STEPS_MAX {
-            let next = self.step(&shares);
-            let change: f64 = next.iter().zip(&shares).map(|(new, old)| (new - old).abs()).sum();
-            shares = next;
-            if change < NEGLIGIBLE / 1e3 {
-                break;
-            }
-        }
-        let share = dot(&shares, &self.happens);
+        let reachable = self.reachable();
+        let happens: Vec<f64> = reachable.iter().map(|&state| self.happens[state]).collect();
+        let leaves = self.leaves(&reachable);
+        let states = reachable.len();
+        // What leaves a state comes in from others; one of these equations follows from the rest and gives way to: all add up to 1.
+        let mut balance: Vec<Vec<f64>> =
+            (0..states).map(|to| (0..states).map(|from| leaves[from][to]).collect()).collect();
+        balance[states - 1] = vec![1.0; states];
+        let mut sum = vec![0.0; states];
+        sum[states - 1] = 1.0;
+        let shares: Vec<f64> = solve(balance, sum).iter().map(|share| share.clamp(0.0, 1.0)).collect();
+        let share = dot(&shares, &happens);
         let variance = share * (1.0 - share);
-        // Where it happened, the chain goes on from the states in which it did.
-        let mut after: Vec<f64> = shares.iter().zip(&self.happens).map(|(share, p)| share * p).collect();
-        let mut covariances = Vec::new();
-        while covariances.len() < STEPS_MAX {
-            after = self.step(&after);
-            let covariance = dot(&after, &self.happens) - share * share;
-            covariances.push(covariance);
-            if covariance.abs() < NEGLIGIBLE {
-                break;
-            }
+        if shares[0] < NEGLIGIBLE {
+            // It never comes back: how often something happened depends on when it left.
+            return LongRun { share, correlation: 0.0, inflation: f64::INFINITY };
         }
+        if variance < NEGLIGIBLE {
+            return LongRun { share, correlation: 0.0, inflation: 1.0 };
+        }
+        // The fundamental matrix (Kemeny and Snell): applied to what happens, it adds up over all packets to come how much more
+        // than in the long run happens after each state.
+        let fundamental = leaves
+            .iter()
+            .map(|row| row.iter().zip(&shares).map(|(leaves, share)| leaves + share).collect())
+            .collect();
+        let ahead = solve(fundamental, happens.clone());
+        let covariances: f64 = (0..states).map(|i| shares[i] * happens[i] * (ahead[i] - happens[i])).sum();
+        let next = |from: usize| happens[from] - dot(&leaves[from], &happens);
+        let both: f64 = (0..states).map(|from| shares[from] * happens[from] * next(from)).sum();
         LongRun {
             share,
-            correlation: covariances[0] / variance,
-            inflation: 1.0 + 2.0 * covariances.iter().sum::<f64>() / variance,
+            correlation: (both - share * share) / variance,
+            inflation: (1.0 + 2.0 * covariances / variance).max(0.0),
         }
     }
 
-    fn step(&self, shares: &[f64]) -> Vec<f64> {
-        (0..shares.len())
-            .map(|to| shares.iter().zip(&self.transitions).map(|(share, row)| share * row[to]).sum())
-            .collect()
+    /// The states that the first one leads to, itself included.
+    fn reachable(&self) -> Vec<usize> {
+        let mut found = vec![0];
+        let mut next = 0;
+        while let Some(&from) = found.get(next) {
+            let new: Vec<usize> = (0..self.happens.len())
+                .filter(|to| self.transitions[from][*to] > 0.0 && !found.contains(to))
+                .collect();
+            found.extend(new);
+            next += 1;
+        }
+        found
     }
+
+    /// The identity less the transitions. What leaves a state is added up, not taken from 1: so it is exact where it is tiny.
+    fn leaves(&self, states: &[usize]) -> Vec<Vec<f64>> {
+        let row = |(at, &from): (usize, &usize)| {
+            let mut row: Vec<f64> = states.iter().map(|&to| -self.transitions[from][to]).collect();
+            row[at] = 0.0;
+            row[at] = -row.iter().sum::<f64>();
+            row
+        };
+        states.iter().enumerate().map(row).collect()
+    }
+}
+
+/// Shares and variances below this are rounding.
+const NEGLIGIBLE: f64 = 1e-15;
+
+/// Solves linear equations by elimination with pivots; they must have one solution.
+fn solve(mut left: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+    let n = right.len();
+    for column in 0..n {
+        let size = |row: &usize| left[*row][column].abs();
+        let pivot = (column..n).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap_or(column);
+        left.swap(column, pivot);
+        right.swap(column, pivot);
+        for row in column + 1..n {
+            let factor = left[row][column] / left[column][column];
+            let above = left[column].clone();
+            left[row].iter_mut().zip(&above).for_each(|(cell, above)| *cell -= factor * above);
+            right[row] -= factor * right[column];
+        }
+    }
+    for row in (0..n).rev() {
+        let known: f64 = (row + 1..n).map(|k| left[row][k] * right[k]).sum();
+        right[row] = (right[row] - known) / left[row][row];
+    }
+    right
 }
 
 impl LongRun {
@@ -122,5 +172,35 @@ mod tests {
         let memory = 1.0 - p - r;
         let covariance = (in_bad - in_good).powi(2) * bad * (1.0 - bad) * memory;
         assert!(close(run.correlation, covariance / (share * (1.0 - share))), "{run:?}");
+    }
+    #[test]
+    fn a_memory_of_a_billion_packets_is_exact() {
+        let (p, r) = (1.0 / 4_294_967_296.0, 3.0 / 4_294_967_296.0);
+        let chain = Chain { transitions: vec![vec![1.0 - p, p], vec![r, 1.0 - r]], happens: vec![0.0, 1.0] };
+        let run = chain.long_run();
+        assert!(close(run.share, 0.25), "{run:?}");
+        // (1 + memory) / (1 - memory), the memory being 1 - p - r.
+        assert!(close(run.inflation * (p + r), 2.0 - p - r), "{run:?}");
+    }
+
+    #[test]
+    fn a_chain_that_leaves_for_good_has_a_share_and_no_spread() {
+        let chain = Chain { transitions: vec![vec![0.9, 0.1], vec![0.0, 1.0]], happens: vec![0.0, 1.0] };
+        let run = chain.long_run();
+        assert!(close(run.share, 1.0) && run.inflation.is_infinite(), "{run:?}");
+        // What cannot be reached does not matter.
+        let chain = Chain { transitions: vec![vec![1.0, 0.0], vec![0.5, 0.5]], happens: vec![0.25, 1.0] };
+        let run = chain.long_run();
+        assert!(close(run.share, 0.25) && close(run.inflation, 1.0), "{run:?}");
+    }
+
+    #[test]
+    fn a_chain_that_goes_to_and_fro_does_not_spread() {
+        let run = Chain { transitions: vec![vec![0.0, 1.0], vec![1.0, 0.0]], happens: vec![0.0, 1.0] };
+        let run = run.long_run();
+        assert!(
+            close(run.share, 0.5) && close(run.correlation, -1.0) && close(run.inflation, 0.0),
+            "{run:?}"
+        );
     }
 }
