@@ -202,6 +202,16 @@ pub struct Counters {
     pub delay_ns_sum: u64,
     /// Frames given a departure time (a GSO frame counts once).
     pub delayed_frames: u64,
+    /// Of them, those that were sent ahead of others, and so without propagation delay.
+    pub reordered_frames: u64,
+    /// Sum of the times that they took to come through the bottleneck, which are part of [`Counters::delay_ns_sum`].
+    pub queue_ns_sum: u64,
+    /// Bytes that they took on the bottleneck.
+    pub link_bytes: u64,
+    /// Time that the bottleneck sent them.
+    pub link_busy_ns: u64,
+    /// Time that the bottleneck had nothing to send, of each silence only its beginning ([`crate::bottleneck::silence_ns`]).
+    pub link_idle_ns: u64,
     /// Packets dropped because the bottleneck's queue was full, copies included.
     pub queue_drops: u64,
     /// Packets lost, as the rule asks.
@@ -249,6 +259,11 @@ impl Counters {
             delayed_bytes: of(self.delayed_bytes, other.delayed_bytes),
             delay_ns_sum: of(self.delay_ns_sum, other.delay_ns_sum),
             delayed_frames: of(self.delayed_frames, other.delayed_frames),
+            reordered_frames: of(self.reordered_frames, other.reordered_frames),
+            queue_ns_sum: of(self.queue_ns_sum, other.queue_ns_sum),
+            link_bytes: of(self.link_bytes, other.link_bytes),
+            link_busy_ns: of(self.link_busy_ns, other.link_busy_ns),
+            link_idle_ns: of(self.link_idle_ns, other.link_idle_ns),
             queue_drops: of(self.queue_drops, other.queue_drops),
             lost: of(self.lost, other.lost),
             duplicated: of(self.duplicated, other.duplicated),
@@ -386,6 +401,8 @@ pub struct RelayReport {
     pub send_errors: u64,
     /// Frames by lateness (time sent less departure time): bucket 0 is under 1 ns, bucket `k` is `[2^(k-1), 2^k)` ns.
     pub late: [u64; LATE_BUCKETS],
+    /// Sum of all lateness.
+    pub late_ns_sum: u64,
 }
 
 impl Default for RelayReport {
@@ -402,6 +419,7 @@ impl Default for RelayReport {
             full_drops: 0,
             send_errors: 0,
             late: [0; LATE_BUCKETS],
+            late_ns_sum: 0,
         }
     }
 }
@@ -409,12 +427,12 @@ impl Default for RelayReport {
 const _: () = {
     assert!(size_of::<Rule>() == 184 && align_of::<Rule>() == 8);
     assert!(size_of::<RuleState>() == 24);
-    assert!(size_of::<Counters>() == 144);
+    assert!(size_of::<Counters>() == 184);
     assert!(size_of::<Asked>() == 48 + size_of::<Counters>() && align_of::<Asked>() == 8);
     assert!(size_of::<Entry>() == size_of::<Rule>() + size_of::<Asked>());
     assert!(size_of::<Link>() == 56 && align_of::<Link>() == 8);
     assert!(size_of::<HoldHeader>() == 16);
-    assert!(size_of::<RelayReport>() == 80 + 8 * LATE_BUCKETS);
+    assert!(size_of::<RelayReport>() == 88 + 8 * LATE_BUCKETS);
 };
 
 /// Values that may be read from and written to a map as bytes.

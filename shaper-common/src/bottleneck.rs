@@ -5,6 +5,8 @@
 
 use core::num::NonZeroU64;
 
+use crate::probability::{is_less, select};
+
 const NS_PER_SEC: u64 = 1_000_000_000;
 
 /// A rate and the queue in front of it.
@@ -26,6 +28,16 @@ pub struct Bottleneck {
 pub fn serialise_ns(bytes: u32, rate_bytes_per_sec: NonZeroU64) -> u64 {
     // Not `div_ceil`: its test for zero would put a panic into the kernel program.
     (bytes as u64 * NS_PER_SEC + (rate_bytes_per_sec.get() - 1)) / rate_bytes_per_sec
+}
+
+/// What of a time without anything to send, before a packet that takes `busy_ns`, counts as lack of demand: a stream of such packets
+/// at a tenth of the rate is idle for not much longer between them, and what is, is a silence of which nobody expects a rate.
+#[inline(always)]
+#[must_use]
+pub fn silence_ns(idle_ns: u64, busy_ns: u64) -> u64 {
+    const SILENCE_NS: u64 = 10_000_000;
+    let most_ns = SILENCE_NS + 8 * busy_ns;
+    select(is_less(idle_ns, most_ns), idle_ns, most_ns)
 }
 
 /// Accepts `bytes` that arrive at `now_ns` and returns when the link will have sent them, or `None` when the queue is full.

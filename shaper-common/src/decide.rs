@@ -75,7 +75,22 @@ pub enum Fate {
         reordered: u64,
         /// 1 where it is to be marked congestion experienced, and its copy with it, else 0.
         marked: u64,
+        /// How it came through the bottleneck.
+        crossing: Crossing,
     },
+}
+
+/// How a packet comes through the bottleneck; without one it takes no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// `CLOCK_MONOTONIC` time at which the bottleneck has sent it.
+    pub sent_ns: u64,
+    /// Bytes that it takes there.
+    pub bytes: u64,
+    /// Time that the bottleneck sends it.
+    pub busy_ns: u64,
+    /// Time that the bottleneck had nothing to send before ([`bottleneck::silence_ns`]).
+    pub idle_ns: u64,
 }
 
 /// A packet that leaves.
@@ -112,9 +127,10 @@ pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns
         return Fate::Lost;
     }
     let bytes = framing::bytes(rule, frame);
-    let Some(sent_ns) = serialise(rule, state.free_at_ns, bytes, now_ns) else {
+    let Some(crossing) = serialise(rule, state.free_at_ns, bytes, now_ns) else {
         return Fate::QueueFull;
     };
+    let sent_ns = crossing.sent_ns;
     let marked = is_less(rule.ecn_ns, sent_ns - now_ns) & is_less(0, rule.ecn_ns);
     let at_ns = if events.reordered != 0 {
         sent_ns
@@ -125,13 +141,14 @@ pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns
         corrupt::place(draw(rule.seed, rule.id, index, Purpose::CorruptWhere)) * events.corrupted as u32;
     let copy = if events.duplicated != 0 {
         match serialise(rule, state.free_at_ns, bytes, now_ns) {
-            Some(sent_ns) => Copied::Depart(depart_copy(rule, state.last_at_ns, index, sent_ns)),
+            Some(copy) => Copied::Depart(depart_copy(rule, state.last_at_ns, index, copy.sent_ns)),
             None => Copied::QueueFull,
         }
     } else {
         Copied::No
     };
-    Fate::Depart { packet: Departure { at_ns, corrupt: place }, copy, reordered: events.reordered, marked }
+    let packet = Departure { at_ns, corrupt: place };
+    Fate::Depart { packet, copy, reordered: events.reordered, marked, crossing }
 }
 
 /// Takes the next index, and draws what happens to the packet that has it.
@@ -204,24 +221,27 @@ fn in_order<S: Shared>(rule: &Rule, last_at_ns: &S, at_ns: u64) -> u64 {
     at_ns
 }
 
-/// When the bottleneck will have sent the packet; `None` when its queue is full.
+/// How the packet comes through the bottleneck; `None` when its queue is full.
 #[inline(always)]
-fn serialise<S: Shared>(rule: &Rule, free_at_ns: &S, bytes: u32, now_ns: u64) -> Option<u64> {
+fn serialise<S: Shared>(rule: &Rule, free_at_ns: &S, bytes: u32, now_ns: u64) -> Option<Crossing> {
+    let at_once = Crossing { sent_ns: now_ns, bytes: bytes as u64, busy_ns: 0, idle_ns: 0 };
     let Some(rate_bytes_per_sec) = NonZeroU64::new(rule.rate_bytes_per_sec) else {
-        return Some(now_ns);
+        return Some(at_once);
     };
+    let busy_ns = bottleneck::serialise_ns(bytes, rate_bytes_per_sec);
     let link = Bottleneck { rate_bytes_per_sec, queue_ns: rule.queue_ns, burst_ns: rule.burst_ns };
     let mut seen_ns = free_at_ns.read();
     for _ in 0..ATTEMPTS {
         let finish_ns = bottleneck::admit(link, seen_ns, now_ns, bytes)?;
         let found_ns = free_at_ns.compare_exchange(seen_ns, finish_ns);
         if found_ns == seen_ns {
-            return Some(finish_ns.max(now_ns));
+            let idle_ns = bottleneck::silence_ns(finish_ns - busy_ns - seen_ns, busy_ns);
+            return Some(Crossing { sent_ns: finish_ns.max(now_ns), busy_ns, idle_ns, ..at_once });
         }
         seen_ns = found_ns;
     }
-    let cost_ns = bottleneck::serialise_ns(bytes, rate_bytes_per_sec);
-    Some(free_at_ns.fetch_add(cost_ns).max(now_ns) + cost_ns)
+    let sent_ns = free_at_ns.fetch_add(busy_ns).max(now_ns) + busy_ns;
+    Some(Crossing { sent_ns, busy_ns, ..at_once })
 }
 
 #[cfg(test)]
@@ -385,6 +405,23 @@ mod tests {
             let later = Rule { first_index: memory::index(word), ..rule };
             prop_assert_eq!(fates_from(word, &later, &frames), fates(&rule, &frames));
         }
+    }
+
+    #[test]
+    fn silence_is_told_apart_from_waiting() {
+        let rule = Rule { rate_bytes_per_sec: 1_000_000, queue_ns: SECOND, ..Rule::default() };
+        // A packet takes 1 ms. Two at once; then 3 ms later, of which the second took one; then after a long silence.
+        let crossings: Vec<_> = fates(&rule, &[(0, 1_000), (0, 1_000), (3_000_000, 1_000), (SECOND, 1_000)])
+            .into_iter()
+            .map(|(now, fate)| {
+                let Fate::Depart { crossing, .. } = fate else { panic!("{fate:?}") };
+                assert_eq!((crossing.bytes, crossing.busy_ns), (1_000, 1_000_000));
+                (crossing.sent_ns - now, crossing.idle_ns)
+            })
+            .collect();
+        let ms = 1_000_000;
+        // The first comes 1 us after the beginning of time.
+        assert_eq!(crossings, [(ms, 1_000), (2 * ms, 0), (ms, ms), (ms, 18 * ms)]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
     if !H::is_there(ctx, link, now_ns) {
         return unheld(link, counters, packets, outcome);
     }
-    let (departure, copy, reordered, marked) = match decide(rule, &state, frame, now_ns) {
+    let (departure, copy, reordered, marked, crossing) = match decide(rule, &state, frame, now_ns) {
         // Not drops that the sender would be told of: no real path tells.
         Fate::Lost => {
             counters.lost += packets;
@@ -64,7 +64,9 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
             outcome.fates = fate::QUEUE_FULL;
             return TC_ACT_STOLEN as i32;
         }
-        Fate::Depart { packet, copy, reordered, marked } => (packet, copy, reordered, marked),
+        Fate::Depart { packet, copy, reordered, marked, crossing } => {
+            (packet, copy, reordered, marked, crossing)
+        }
     };
     if marked != 0 {
         let marked = packet::mark_congestion(ctx);
@@ -101,6 +103,11 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
     counters.delayed_bytes += u64::from(frame.wire_bytes);
     counters.delayed_frames += 1;
     counters.delay_ns_sum += departure.at_ns - now_ns;
+    counters.reordered_frames += reordered;
+    counters.queue_ns_sum += crossing.sent_ns - now_ns;
+    counters.link_bytes += crossing.bytes;
+    counters.link_busy_ns += crossing.busy_ns;
+    counters.link_idle_ns += crossing.idle_ns;
     outcome.fates |= fate::DELAYED
         | trace::if_set(reordered, fate::REORDERED)
         | trace::if_corrupted(departure, fate::CORRUPTED);

@@ -215,11 +215,16 @@ fn counted(rule: &Rule, frames: u64, wire_bytes: u32) -> Counters {
         match decide(rule, &state, Frame { wire_bytes, wire_packets: 1 }, now_ns) {
             Fate::Lost => counters.lost += 1,
             Fate::QueueFull => counters.queue_drops += 1,
-            Fate::Depart { packet, copy, reordered, marked } => {
+            Fate::Depart { packet, copy, reordered, marked, crossing } => {
                 counters.delayed_packets += 1;
                 counters.delayed_frames += 1;
                 counters.delayed_bytes += u64::from(wire_bytes);
                 counters.delay_ns_sum += packet.at_ns - now_ns;
+                counters.reordered_frames += reordered;
+                counters.queue_ns_sum += crossing.sent_ns - now_ns;
+                counters.link_bytes += crossing.bytes;
+                counters.link_busy_ns += crossing.busy_ns;
+                counters.link_idle_ns += crossing.idle_ns;
                 counters.corrupted += corrupted(packet);
                 counters.reordered += reordered;
                 counters.marked += marked;

@@ -62,6 +62,7 @@ impl Report {
     /// Counts a frame that left `late_ns` after its departure time.
     pub(super) fn late(&self, late_ns: u64) {
         self.add(word!(late) + bucket(late_ns), 1);
+        self.add(word!(late_ns_sum), late_ns);
     }
 
     /// Counts a frame there was no room for.
