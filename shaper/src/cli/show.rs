@@ -10,7 +10,7 @@ use super::args::ShowArgs;
 use super::exit::{Code, Failure};
 use super::policy::describe as describe_policy;
 use super::{failure, output};
-use crate::achieved::Achieved;
+use crate::achieved::{Achieved, Quantity};
 use crate::attachment::{Attachment, Survey};
 use crate::measure::clock;
 use crate::netlink::Socket;
@@ -21,7 +21,7 @@ use crate::rules::File;
 use crate::rules::file::Format;
 use crate::shape::{Direction, EngineChoice, Named as _, Shape};
 use crate::target::netns::{self, Netns};
-use crate::units::Delay;
+use crate::units::{Delay, Rate};
 
 #[derive(Serialize)]
 struct Body {
@@ -229,16 +229,45 @@ fn state(state: &State) -> String {
 
 /// Asked against achieved, and whether the packets are enough to tell.
 fn got(achieved: &[Achieved]) -> String {
-    let words = achieved.iter().map(|Achieved { what, asked, achieved, packets, is_chance }| {
-        let verdict = match is_chance {
-            Some(true) => "as asked, but for chance",
-            Some(false) => "NOT as asked: chance does that once in a thousand times",
-            None if *packets == 0 => "no packet yet",
-            None => "not judged: too few packets, or a model without a formula",
-        };
-        format!("{what} {:.3}% of {packets}, asked {:.3}% ({verdict})", achieved * 100.0, asked * 100.0)
+    let words = achieved.iter().map(|row| {
+        let Achieved { what, asked, achieved, packets, .. } = row;
+        let of = if matches!(asked, Quantity::Share(_)) { "" } else { " packets" };
+        format!("{what} {} of {packets}{of}, asked {} ({})", told(*achieved), told(*asked), verdict(row))
     });
     words.collect::<Vec<_>>().join("; ")
+}
+
+fn verdict(row: &Achieved) -> String {
+    let words = match (row.is_chance, row.asked, row.busy) {
+        _ if row.packets == 0 => "no packet yet",
+        (Some(true), Quantity::Share(_), _) => "as asked, but for chance",
+        (Some(false), Quantity::Share(_), _) => "NOT as asked: chance does that once in a thousand times",
+        (Some(true), ..) => "as asked",
+        (Some(false), Quantity::Delay(_), _) => {
+            "NOT as asked: packets leave late, or chance does that once in a thousand times"
+        }
+        (Some(false), Quantity::Rate(_), _) => "NOT as asked: packets were dropped behind the bottleneck",
+        (None, _, Some(busy)) => {
+            return format!("not judged: the demand was below it, busy {:.0}% of the time", busy * 100.0);
+        }
+        (None, _, None) => "not judged: too few packets, or a model without a formula",
+    };
+    words.to_owned()
+}
+
+/// As precise as anybody reads it; `--json` has all of it.
+fn told(quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Share(share) => format!("{:.3}%", share * 100.0),
+        Quantity::Delay(delay) => Delay::from_ns(rounded(delay.as_ns())).to_string(),
+        Quantity::Rate(rate) => Rate::from_bytes_per_sec(rounded(rate.bytes_per_sec())).to_string(),
+    }
+}
+
+/// To five digits.
+fn rounded(n: u64) -> u64 {
+    let step = 10_u64.pow(n.checked_ilog10().unwrap_or_default().saturating_sub(4));
+    n.saturating_add(step / 2) / step * step
 }
 
 /// What was counted; what a shape asks for is told even when it was none.
@@ -337,12 +366,56 @@ mod tests {
     }
 
     #[test]
+    fn asked_and_achieved_are_told_with_their_verdict() {
+        let (ms, mbit) = (Delay::from_ms(100), Rate::from_bytes_per_sec(1_250_000));
+        let delay = Achieved {
+            what: "delay",
+            asked: Quantity::Delay(ms),
+            achieved: Quantity::Delay(Delay::from_ns(100_021_345)),
+            packets: 1_234,
+            is_chance: Some(true),
+            busy: None,
+        };
+        assert_eq!(
+            got(std::slice::from_ref(&delay)),
+            "delay 100.02ms of 1234 packets, asked 100ms (as asked)"
+        );
+        let late = Achieved { is_chance: Some(false), ..delay.clone() };
+        assert!(got(&[late]).contains("asked 100ms (NOT as asked: packets leave late"));
+        let rate = Achieved {
+            what: "rate",
+            asked: Quantity::Rate(mbit),
+            achieved: Quantity::Rate(Rate::from_bytes_per_sec(375_001)),
+            is_chance: None,
+            busy: Some(0.3),
+            ..delay
+        };
+        assert_eq!(
+            got(&[rate]),
+            "rate 3Mbit of 1234 packets, asked 10Mbit (not judged: the demand was below it, busy 30% of the time)"
+        );
+        let loss = Achieved {
+            what: "loss",
+            asked: Quantity::Share(0.1),
+            achieved: Quantity::Share(0.25),
+            packets: 1_000,
+            is_chance: Some(false),
+            busy: None,
+        };
+        assert_eq!(
+            got(&[loss]),
+            "loss 25.000% of 1000, asked 10.000% (NOT as asked: chance does that once in a thousand times)"
+        );
+    }
+
+    #[test]
     fn netem_is_said_to_count_losses_and_drops_as_one() {
         let holder = Holder {
             kind: "netem",
             pid: None,
             held_frames: 1,
             held_bytes: 60,
+            sent_frames: 3,
             held_frames_max: None,
             drops: 7,
             send_errors: None,

@@ -147,6 +147,7 @@ fn look_at_rules(
     now_ns: u64,
 ) -> Result<(), bpf::object::Error> {
     let engine = engine::engine_of(found);
+    let holding = report.holder.as_ref().map(Holder::holding).unwrap_or_default();
     let counted = maps.all_counters()?;
     let of_slot = |slot: u32| counted.get(slot as usize).copied().unwrap_or_default();
     let mut sum: Counters = of_slot(0);
@@ -154,7 +155,7 @@ fn look_at_rules(
     for (slot, entry) in entries {
         let counters = of_slot(slot).since(&entry.asked.before);
         sum = sum.plus(&counters);
-        let told = rule::of_entry(survey, found, (slot, &entry), &counters, engine, now_ns);
+        let told = rule::of_entry(survey, found, (slot, &entry), &counters, (engine, holding), now_ns);
         if told.to.is_some() {
             report.rules.push(told);
         } else {

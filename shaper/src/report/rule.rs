@@ -5,7 +5,7 @@ use shaper_common::abi::{Counters, Direction, Engine, Entry};
 use shaper_common::filter::Filter;
 
 use super::counted::{self, Counted};
-use crate::achieved::{self, Achieved};
+use crate::achieved::{self, Achieved, Holding};
 use crate::attachment::{Attachment, Survey};
 use crate::plan::rule;
 use crate::rules::To;
@@ -37,7 +37,7 @@ pub struct RuleReport {
     /// What the classifier counted under this rule; absent for one that is alone, whose counters are those of the attachment.
     #[serde(rename = "rule_counters", skip_serializing_if = "Option::is_none")]
     pub counters: Option<Counted>,
-    /// How often each fault was asked for and happened; nothing with `netem`, which does not tell.
+    /// What was asked for and came of it: delay, rate, and how often each fault happened; nothing with `netem`, which does not tell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub achieved: Vec<Achieved>,
 }
@@ -56,12 +56,12 @@ pub(super) fn of_entry(
     found: &Attachment,
     (slot, entry): (u32, &Entry),
     counters: &Counters,
-    engine: Option<Engine>,
+    (engine, holding): (Option<Engine>, Holding),
     now_ns: u64,
 ) -> RuleReport {
     let mut shape = rule::shape_of(entry);
     let achieved = match &shape {
-        Some(shape) if engine != Some(Engine::Netem) => achieved::of(shape, counters),
+        Some(shape) if engine != Some(Engine::Netem) => achieved::of(shape, counters, holding),
         _ => Vec::new(),
     };
     let seed_ignored =
