@@ -6,6 +6,33 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Show(Value);
 
+/// A row of asked against achieved.
+#[derive(Clone, Debug)]
+pub struct Achieved {
+    /// A share, or a quantity as text.
+    pub asked: Value,
+    /// The same.
+    pub achieved: Value,
+    /// Packets that it rests on.
+    pub packets: u64,
+    /// Whether it is as asked, when that is told.
+    pub is_chance: Option<bool>,
+    /// The share of the time that the bottleneck was busy.
+    pub busy: Option<f64>,
+}
+
+impl Achieved {
+    /// Returns a quantity of the row, `asked` or `achieved`.
+    ///
+    /// # Panics
+    /// When it is none of its kind.
+    #[track_caller]
+    pub fn quantity<T: std::str::FromStr>(value: &Value) -> T {
+        let text = value.as_str().unwrap_or_else(|| panic!("{value} is no text"));
+        text.parse().unwrap_or_else(|_| panic!("{text} is no such quantity"))
+    }
+}
+
 impl Show {
     /// Takes the object.
     pub fn new(value: Value) -> Self {
@@ -51,6 +78,22 @@ impl Show {
         let counters = &self.row(direction)["counters"];
         let shaped = counters["shaped_packets"].as_u64();
         (shaped.unwrap_or_else(|| panic!("{counters:#}")), counters["lost"].as_u64().unwrap_or(0))
+    }
+
+    /// Returns what became of a part of the shape of the link shaped in `direction`; `None` when that is not told.
+    ///
+    /// # Panics
+    /// When that direction is not shaped, or shows something that is no row of asked against achieved.
+    #[track_caller]
+    pub fn achieved(&self, direction: &str, what: &str) -> Option<Achieved> {
+        let row = self.row(direction)["achieved"].as_array()?.iter().find(|row| row["what"] == what)?;
+        Some(Achieved {
+            asked: row["asked"].clone(),
+            achieved: row["achieved"].clone(),
+            packets: row["packets"].as_u64().unwrap_or_else(|| panic!("no number of packets: {row:#}")),
+            is_chance: row.get("is_chance").and_then(Value::as_bool),
+            busy: row.get("busy").and_then(Value::as_f64),
+        })
     }
 
     /// Says whether nobody holds the packets of the link shaped in `direction`, so that they pass unshaped.

@@ -1,5 +1,7 @@
 //! Tests of the real binary in real network namespaces: root needed, `cargo xtask test` runs them.
 
+#[path = "netns/achieved.rs"]
+mod achieved;
 #[path = "netns/bandwidth.rs"]
 mod bandwidth;
 #[path = "netns/bottleneck.rs"]
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
             duplicate::cases(),
             corrupt::cases(),
             reorder::cases(),
+            achieved::cases(),
             parity::cases(),
             pcapng::cases(),
             throughput::cases(),
