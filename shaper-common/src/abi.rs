@@ -3,6 +3,7 @@
 //! Integers only, `repr(C)`, no implicit padding: each layout is asserted below, and [`ABI_VERSION`] goes up with any
 //! change, so that a binary never misreads the maps that another version left attached.
 
+use crate::jitter::TABLE_LEN;
 use crate::lookup::PrefixKey;
 
 /// Version of every layout in this module and in [`crate::lookup`]; stored in [`Link::abi_version`].
@@ -18,6 +19,8 @@ pub mod map {
     pub const PREFIXES: &str = "SHAPER_PREFIXES";
     /// Hash from [`crate::lookup::PortKey`] to [`crate::lookup::Candidates`].
     pub const PORTS: &str = "SHAPER_PORTS";
+    /// Array of the tables that [`super::Rule::table`] refers to, `[i16; TABLE_LEN]` each ([`crate::jitter::TABLE_LEN`]).
+    pub const TABLES: &str = "SHAPER_TABLES";
     /// Hash from a rule's slot to [`super::Entry`]; a hash, because its update swaps the whole value at once.
     pub const RULES: &str = "SHAPER_RULES";
     /// Array from a rule's slot to [`super::RuleState`].
@@ -120,8 +123,8 @@ pub struct Rule {
     pub id: u32,
     /// A [`crate::filter::Filter`] discriminant.
     pub filter: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Where the rule's table is in [`map::TABLES`], with [`crate::jitter::Distribution::Table`]; else zero.
+    pub table: u32,
 }
 
 /// Bits of [`Rule::flags`].
@@ -455,3 +458,5 @@ unsafe impl Plain for Link {}
 unsafe impl Plain for RelayReport {}
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
+// SAFETY: integers.
+unsafe impl Plain for [i16; TABLE_LEN] {}

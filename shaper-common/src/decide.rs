@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::abi::{Rule, rule_flag};
 use crate::bottleneck::{self, Bottleneck};
 use crate::events::{self, Events};
+use crate::jitter::Tables;
 use crate::probability::{happens, is_less};
 use crate::random::{Purpose, draw};
 use crate::{corrupt, framing, jitter, memory};
@@ -121,7 +122,13 @@ const INDEX_ATTEMPTS: u32 = 2;
 
 /// Decides the fate of a frame that arrives at `now_ns` and meets a rule that is in force, in the order of a real path: loss, copy, damage, bottleneck, delay.
 #[inline(always)]
-pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns: u64) -> Fate {
+pub fn decide<S: Shared>(
+    rule: &Rule,
+    state: &State<'_, S>,
+    tables: &(impl Tables + ?Sized),
+    frame: Frame,
+    now_ns: u64,
+) -> Fate {
     let (index, events) = next(rule, state.sequence, frame.wire_packets);
     if events.lost != 0 {
         return Fate::Lost;
@@ -135,13 +142,14 @@ pub fn decide<S: Shared>(rule: &Rule, state: &State<'_, S>, frame: Frame, now_ns
     let at_ns = if events.reordered != 0 {
         sent_ns
     } else {
-        in_order(rule, state.last_at_ns, sent_ns + delay_ns(rule, events.jitter_index, Purpose::Jitter))
+        let delay_ns = delay_ns(rule, tables, events.jitter_index, Purpose::Jitter);
+        in_order(rule, state.last_at_ns, sent_ns + delay_ns)
     };
     let place =
         corrupt::place(draw(rule.seed, rule.id, index, Purpose::CorruptWhere)) * events.corrupted as u32;
     let copy = if events.duplicated != 0 {
         match serialise(rule, state.free_at_ns, bytes, now_ns) {
-            Some(copy) => Copied::Depart(depart_copy(rule, state.last_at_ns, index, copy.sent_ns)),
+            Some(copy) => Copied::Depart(depart_copy(rule, state.last_at_ns, tables, index, copy.sent_ns)),
             None => Copied::QueueFull,
         }
     } else {
@@ -182,8 +190,15 @@ fn next<S: Shared>(rule: &Rule, sequence: &S, packets: u32) -> (u64, Events) {
 
 /// The copy goes the same way, with a delay and damage of its own.
 #[inline(always)]
-fn depart_copy<S: Shared>(rule: &Rule, last_at_ns: &S, index: u64, sent_ns: u64) -> Departure {
-    let at_ns = in_order(rule, last_at_ns, sent_ns + delay_ns(rule, index, Purpose::JitterOfCopy));
+fn depart_copy<S: Shared>(
+    rule: &Rule,
+    last_at_ns: &S,
+    tables: &(impl Tables + ?Sized),
+    index: u64,
+    sent_ns: u64,
+) -> Departure {
+    let delay_ns = delay_ns(rule, tables, index, Purpose::JitterOfCopy);
+    let at_ns = in_order(rule, last_at_ns, sent_ns + delay_ns);
     let corrupted = happens(rule.corrupt, draw(rule.seed, rule.id, index, Purpose::CorruptOfCopy));
     let corrupt =
         corrupt::place(draw(rule.seed, rule.id, index, Purpose::CorruptWhereOfCopy)) * corrupted as u32;
@@ -192,12 +207,13 @@ fn depart_copy<S: Shared>(rule: &Rule, last_at_ns: &S, index: u64, sent_ns: u64)
 
 /// Latency, and the jitter that is drawn for packet `index`.
 #[inline(always)]
-fn delay_ns(rule: &Rule, index: u64, purpose: Purpose) -> u64 {
+fn delay_ns(rule: &Rule, tables: &(impl Tables + ?Sized), index: u64, purpose: Purpose) -> u64 {
     if rule.jitter_ns == 0 {
         rule.latency_ns
     } else {
         let bits = draw(rule.seed, rule.id, index, purpose);
-        jitter::delay_ns(rule.latency_ns, rule.jitter_ns, rule.distribution, bits)
+        let value = |index| tables.value(rule.table, index);
+        jitter::delay_ns(rule.latency_ns, rule.jitter_ns, rule.distribution, bits, value)
     }
 }
 
@@ -279,7 +295,7 @@ mod tests {
             .iter()
             .map(|&(gap, wire_bytes)| {
                 now += gap;
-                (now, decide(rule, &state, Frame { wire_bytes, wire_packets: 1 }, now))
+                (now, decide(rule, &state, &(), Frame { wire_bytes, wire_packets: 1 }, now))
             })
             .collect()
     }
@@ -370,11 +386,14 @@ mod tests {
         let rule = Rule { rate_bytes_per_sec: 1_000_000_000, queue_ns: u64::MAX, ..Rule::default() };
         let [free_at_ns, sequence, last_at_ns] = [100, 0, 0].map(|value| Contended(Cell::new(value)));
         let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
-        let fate = decide(&rule, &state, Frame { wire_bytes: 10, wire_packets: 1 }, 50);
+        let fate = decide(&rule, &state, &(), Frame { wire_bytes: 10, wire_packets: 1 }, 50);
         assert_eq!((at_ns(fate), free_at_ns.read()), (Some(110), 110));
         // An index is taken, too, with the memory as it was.
         let bursty = Rule { loss_model: Model::GilbertElliott as u32, loss: [0; 5], ..Rule::default() };
-        assert_eq!(at_ns(decide(&bursty, &state, Frame { wire_bytes: 10, wire_packets: 1 }, 50)), Some(50));
+        assert_eq!(
+            at_ns(decide(&bursty, &state, &(), Frame { wire_bytes: 10, wire_packets: 1 }, 50)),
+            Some(50)
+        );
         assert_eq!(memory::index(sequence.read()), 2);
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The tables are what netem's are (tc-netem(8)): 4096 equally likely values in units of 1/8192 of a standard deviation.
 //! They are computed here, at compile time, from the definitions of the distributions, and normalised so that the table's
-//! own mean is 0 and its own deviation 1: the delay's mean is the latency and its deviation the jitter, as asked.
+//! own mean is 0 and its own deviation 1: the delay's mean is the latency and its deviation the jitter, as asked. A user's own
+//! table is taken as it is.
 
 /// Shape of the delay's spread; discriminants of [`crate::abi::Rule::distribution`].
 #[repr(u32)]
@@ -17,6 +18,21 @@ pub enum Distribution {
     Pareto = 2,
     /// A quarter normal and three quarters Pareto, as iproute2 mixes them; jitter is its standard deviation.
     ParetoNormal = 3,
+    /// A table that the user brought: [`crate::abi::Rule::table`] says which.
+    Table = 4,
+}
+
+/// The tables that users brought.
+pub trait Tables {
+    /// The value of a table at an index below [`TABLE_LEN`], in [`TABLE_SCALE`]ths of the jitter; zero where there is no such table.
+    fn value(&self, table: u32, index: usize) -> i16;
+}
+
+/// None at all.
+impl Tables for () {
+    fn value(&self, _: u32, _: usize) -> i16 {
+        0
+    }
 }
 
 /// Entries of a table.
@@ -33,24 +49,32 @@ pub static PARETO: [i16; TABLE_LEN] = normalise(pareto());
 /// Values of the mixture.
 pub static PARETO_NORMAL: [i16; TABLE_LEN] = normalise(pareto_normal());
 
-/// The delay that 64 random bits select; never negative.
+/// The delay that 64 random bits select; never negative. `value` gives the value of the user's own table at an index.
 ///
 /// With `jitter_ns` up to 2^42 (73 minutes) no product overflows: 2^42 × 2 × 2^20 < 2^64, 2^42 × 2^15 < 2^63.
 #[inline(always)]
 #[must_use]
-pub fn delay_ns(latency_ns: u64, jitter_ns: u64, distribution: u32, bits: u64) -> u64 {
+pub fn delay_ns(
+    latency_ns: u64,
+    jitter_ns: u64,
+    distribution: u32,
+    bits: u64,
+    value: impl FnOnce(usize) -> i16,
+) -> u64 {
     let index = (bits >> 52) as usize & (TABLE_LEN - 1);
-    let table = if distribution == Distribution::Normal as u32 {
-        &NORMAL
+    let value = if distribution == Distribution::Normal as u32 {
+        NORMAL[index]
     } else if distribution == Distribution::Pareto as u32 {
-        &PARETO
+        PARETO[index]
     } else if distribution == Distribution::ParetoNormal as u32 {
-        &PARETO_NORMAL
+        PARETO_NORMAL[index]
+    } else if distribution == Distribution::Table as u32 {
+        value(index)
     } else {
         let above_least = ((bits >> 44) * (2 * jitter_ns + 1)) >> 20;
         return (latency_ns + above_least).saturating_sub(jitter_ns);
     };
-    let offset_ns = (jitter_ns as i64 * table[index] as i64) >> 13;
+    let offset_ns = (jitter_ns as i64 * value as i64) >> 13;
     let delay_ns = latency_ns as i64 + offset_ns;
     if delay_ns < 0 { 0 } else { delay_ns as u64 }
 }
@@ -229,7 +253,7 @@ mod tests {
             (Distribution::ParetoNormal, jitter as f64),
         ] {
             let delays = (0..N).map(|i| {
-                delay_ns(latency, jitter, distribution as u32, draw(42, 0, i, Purpose::Jitter)) as f64
+                delay_ns(latency, jitter, distribution as u32, draw(42, 0, i, Purpose::Jitter), |_| 0) as f64
             });
             let (mean, spread) = moments(delays);
             // 3.29 standard errors: 99.9 %; the fourth moment of the cut Pareto table is under 14 σ⁴, so the standard
@@ -245,8 +269,8 @@ mod tests {
     fn a_delay_is_never_negative_and_never_overflows() {
         for distribution in 0..5 {
             for bits in [0, 1, u64::MAX, u64::MAX >> 1, 1 << 63] {
-                assert!(delay_ns(0, 1 << 42, distribution, bits) <= 5 << 42);
-                assert!(delay_ns(1, 2, distribution, bits) <= 11);
+                assert!(delay_ns(0, 1 << 42, distribution, bits, |_| i16::MAX) <= 5 << 42);
+                assert!(delay_ns(1, 2, distribution, bits, |_| i16::MIN) <= 11);
             }
         }
     }

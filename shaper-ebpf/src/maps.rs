@@ -1,6 +1,7 @@
 //! The maps, each behind a function that says what it means.
 
 use core::cell::UnsafeCell;
+use core::hint::black_box;
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
@@ -8,6 +9,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use shaper_common::abi::{ABI_VERSION, Counters, Entry, Link, RelayReport, Rule, RuleState};
 use shaper_common::decide::{Shared, State};
+use shaper_common::jitter::{self, TABLE_LEN};
 use shaper_common::lookup::{Candidates, Match, PortKey, PrefixKey, Search, Tables};
 use shaper_common::trace::{Event, Lease, RING_BYTES};
 
@@ -22,6 +24,8 @@ static SHAPER_PREFIXES: HashMap<PrefixKey, Match> = HashMap::with_max_entries(1,
 static SHAPER_PORTS: HashMap<PortKey, Candidates> = HashMap::with_max_entries(1, 0);
 #[map]
 static SHAPER_RULES: HashMap<u32, Entry> = HashMap::with_max_entries(1, 0);
+#[map]
+static SHAPER_TABLES: Array<[i16; TABLE_LEN]> = Array::with_max_entries(1, 0);
 #[map]
 static SHAPER_STATES: Array<RuleState> = Array::with_max_entries(1, 0);
 #[map]
@@ -68,6 +72,25 @@ impl Tables for Hashes {
 pub(crate) fn rule(slot: u32) -> Option<&'static Rule> {
     // SAFETY: the value is replaced as a whole and freed after an RCU grace period; programs run inside one.
     unsafe { SHAPER_RULES.get(&slot) }.map(|entry| &entry.rule)
+}
+
+/// The tables of delays that users brought.
+pub(crate) struct DelayTables;
+
+impl jitter::Tables for DelayTables {
+    #[inline(always)]
+    fn value(&self, table: u32, index: usize) -> i16 {
+        SHAPER_TABLES.get(table).map_or(0, |values| values[index & (TABLE_LEN - 1)])
+    }
+}
+
+/// Looks a rule's table up for nothing: a map belongs to a program that refers to it, and in this one user space reads what it told
+/// a netem.
+#[inline(always)]
+pub(crate) fn refer_to_tables(rule: &Rule) {
+    if rule.distribution == jitter::Distribution::Table as u32 {
+        let _ = black_box(SHAPER_TABLES.get_ptr(rule.table));
+    }
 }
 
 /// What the rule in a slot remembers.

@@ -38,6 +38,7 @@ fn classify(ctx: &TcContext, link: &Link, frame: Frame, outcome: &mut Outcome) -
         Ok(met) => met,
         Err(verdict) => return (0, verdict),
     };
+    maps::refer_to_tables(met.rule);
     met.counters.delayed_packets += u64::from(frame.wire_packets);
     met.counters.delayed_bytes += u64::from(frame.wire_bytes);
     met.counters.delayed_frames += 1;

@@ -7,6 +7,7 @@ use shaper_common::decide::{Copied, Departure, Fate, Frame, decide};
 use shaper_common::probability::is_less;
 use shaper_common::trace::fate;
 
+use crate::maps::DelayTables;
 use crate::rules::Met;
 use crate::trace::Outcome;
 use crate::{maps, packet, rules, trace};
@@ -52,22 +53,23 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
     if !H::is_there(ctx, link, now_ns) {
         return unheld(link, counters, packets, outcome);
     }
-    let (departure, copy, reordered, marked, crossing) = match decide(rule, &state, frame, now_ns) {
-        // Not drops that the sender would be told of: no real path tells.
-        Fate::Lost => {
-            counters.lost += packets;
-            outcome.fates = fate::LOST;
-            return TC_ACT_STOLEN as i32;
-        }
-        Fate::QueueFull => {
-            counters.queue_drops += packets;
-            outcome.fates = fate::QUEUE_FULL;
-            return TC_ACT_STOLEN as i32;
-        }
-        Fate::Depart { packet, copy, reordered, marked, crossing } => {
-            (packet, copy, reordered, marked, crossing)
-        }
-    };
+    let (departure, copy, reordered, marked, crossing) =
+        match decide(rule, &state, &DelayTables, frame, now_ns) {
+            // Not drops that the sender would be told of: no real path tells.
+            Fate::Lost => {
+                counters.lost += packets;
+                outcome.fates = fate::LOST;
+                return TC_ACT_STOLEN as i32;
+            }
+            Fate::QueueFull => {
+                counters.queue_drops += packets;
+                outcome.fates = fate::QUEUE_FULL;
+                return TC_ACT_STOLEN as i32;
+            }
+            Fate::Depart { packet, copy, reordered, marked, crossing } => {
+                (packet, copy, reordered, marked, crossing)
+            }
+        };
     if marked != 0 {
         let marked = packet::mark_congestion(ctx);
         counters.marked += marked * packets;

@@ -94,7 +94,7 @@ mod tests {
         let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
         let mut counters = Counters::default();
         for now_ns in (0..packets).map(|packet| packet * gap_ns) {
-            match decide(&rule, &state, Frame { wire_bytes: BYTES, wire_packets: 1 }, now_ns) {
+            match decide(&rule, &state, &(), Frame { wire_bytes: BYTES, wire_packets: 1 }, now_ns) {
                 Fate::Lost => counters.lost += 1,
                 Fate::QueueFull => counters.queue_drops += 1,
                 Fate::Depart { packet, copy, reordered, crossing, .. } => {

@@ -26,6 +26,12 @@ const BAD_SHAPES: &[(&[&str], &[&str])] = &[
     (&["--jitter", "5ms"], &["jitter 5ms", "a latency of at least 5ms"]),
     (&["--jitter", "5ms", "--bandwidth", "1mbit"], &["jitter 5ms", "a latency of at least 5ms"]),
     (&["--latency", "10ms", "--distribution", "normal"], &["`normal`", "give a jitter"]),
+    (&["--latency", "10ms", "--jitter", "1ms", "--distribution", "gauss"], &["'--distribution <NAME|FILE>'", "`gauss` is not a distribution", "`normal`", "a `/` or a `.`"]),
+    (&["--distribution", "./no/such.dist"], &["'--distribution <NAME|FILE>'", "cannot read `./no/such.dist`", "No such file"]),
+    (&["--distribution", "/"], &["cannot read `/`", "directory"]),
+    (&["--distribution", "/dev/zero"], &["`/dev/zero`", "more than 16 MiB"]),
+    (&["--distribution", "/dev/null"], &["`/dev/null`", "no numbers", "`12.3ms`"]),
+    (&["--latency", "10ms", "--jitter", "1ms", "--distribution", "table:AAAA"], &["is no table", "base64", "`shaper show --json`"]),
     (&["--latency", "10ms", "--queue", "64kb"], &["queue 64Kb", "give a bandwidth"]),
     // times
     (&["--latency", "100"], &["'--latency <TIME>'", "`100` has no unit", "`100ms` or `100us`"]),
@@ -153,7 +159,7 @@ const BAD_SHAPES: &[(&[&str], &[&str])] = &[
     (&["--bandwidth", "10mbit", "--overhead", "10b,48b,-48b"], &["`-48b` is out of range for the overhead of a cell", "from -47b"]),
     (&["--bandwidth", "10mbit", "--overhead", "1b,2b,3b,4b"], &["`1b,2b,3b,4b` is not an overhead", "`10b,48b,5b`"]),
     // words and numbers
-    (&["--latency", "1ms", "--jitter", "1ms", "--distribution", "gauss"], &["'gauss'", "uniform, normal, pareto, paretonormal"]),
+    (&["--latency", "1ms", "--jitter", "1ms", "--distribution", "gauss"], &["'gauss'", "`uniform`, `normal`, `pareto`, `paretonormal`"]),
     (&["--latency", "1ms", "--engine", "tbf"], &["'tbf'", "auto, edt, netem, relay"]),
     (&["--latency", "1ms", "--engine", ""], &["--engine <NAME>", "auto, edt, netem, relay"]),
     (&["--latency", "1ms", "--direction", "up"], &["'up'", "egress, ingress, both"]),
@@ -355,4 +361,32 @@ fn a_full_disk_is_a_failure() {
         "{}",
         text(&output.stderr)
     );
+}
+
+#[test]
+fn bad_files_of_delays_are_refused_with_their_lines() {
+    let path =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.delays", std::process::id()));
+    let name = path.to_str().expect("a path in UTF-8");
+    for (content, args, words) in [
+        (&b"10ms\n12.5\n"[..], &[][..], &["line 2", "`12.5` has no unit", "`# unit: ms`"][..]),
+        (b"10\n12\n", &[], &["line 1", "could be delays", "`# unit: ms`"]),
+        (b"1 2\n3 99999\n", &[], &["line 2", "`99999` is no value of netem's table", "from -32768 to 32767"]),
+        (b"10ms\n", &[], &["line 1", "at least 2"]),
+        (b"1ms\n\xff\n", &[], &["line 2", "this is no text"]),
+        (b"1ms\n2ms\n", &["--latency", "5ms"], &["latency 5ms contradicts", "the mean is 1.5ms", "leave"]),
+        (b"1ms\n2ms\n", &["--jitter", "5ms"], &["jitter 5ms contradicts"]),
+        (b"-1 1\n", &["--latency", "5ms"], &["table (4096 values", "give a jitter"]),
+    ] {
+        std::fs::write(&path, content).expect("the target directory is writable");
+        let args = [&["apply", "--ns", "inst-1", "--distribution", name], args].concat();
+        refused(&args, words).unwrap();
+        // The same through a file of rules.
+        let rule = args[3..].chunks(2).map(|pair| format!("{} = {:?}\n", &pair[0][2..], pair[1]));
+        let rules = path.with_extension("toml");
+        std::fs::write(&rules, format!("[[rules]]\n{}", rule.collect::<String>())).unwrap();
+        refused(&["apply", "--ns", "inst-1", "-f", rules.to_str().unwrap()], words).unwrap();
+        std::fs::remove_file(&rules).unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
 }

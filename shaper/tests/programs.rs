@@ -16,6 +16,7 @@ use shaper::bpf::ring::{Ring, Taken};
 use shaper::bpf::sys::{self, TestRun};
 use shaper::bpf::{Maps, Object, SharedWords};
 use shaper::plan::set::Set;
+use shaper::shape::Table;
 use shaper_common::abi::{self, Counters, Link, Rule, program, rule_flag};
 use shaper_common::decide::{Copied, Departure, Fate, Frame, State, decide};
 use shaper_common::jitter::{self, Distribution};
@@ -141,10 +142,17 @@ fn every_program_passes_the_verifier() {
 
 #[test]
 fn steer_gives_each_packet_the_delay_that_the_core_gives_it() {
-    for distribution in
-        [Distribution::Uniform, Distribution::Normal, Distribution::Pareto, Distribution::ParetoNormal]
-    {
+    let kinds = [
+        Distribution::Uniform,
+        Distribution::Normal,
+        Distribution::Pareto,
+        Distribution::ParetoNormal,
+        Distribution::Table,
+    ];
+    let table = bimodal();
+    for distribution in kinds {
         let rule = Rule {
+            table: table.number(),
             latency_ns: 50_000_000,
             jitter_ns: 10_000_000,
             seed: 7,
@@ -157,11 +165,28 @@ fn steer_gives_each_packet_the_delay_that_the_core_gives_it() {
             assert_eq!(bench.run(&udp(64)).verdict, TC_ACT_REDIRECT);
             let sum = bench.counters().delay_ns_sum;
             let bits = draw(rule.seed, rule.id, index, Purpose::Jitter);
-            let expected = jitter::delay_ns(rule.latency_ns, rule.jitter_ns, rule.distribution, bits);
+            let expected =
+                jitter::delay_ns(rule.latency_ns, rule.jitter_ns, rule.distribution, bits, |index| {
+                    table.values()[index]
+                });
             assert_eq!(sum - before, expected, "{distribution:?}, packet {index}");
             before = sum;
         }
         assert_eq!(memory::index(bench.maps.state(1).unwrap().unwrap().sequence), 500);
+    }
+}
+
+/// Two delays, 70 to 30, and steps that show which index was drawn.
+fn bimodal() -> &'static Table {
+    Table::of(&std::array::from_fn(|nth| if nth < 2_867 { -5_000 } else { 12_000 } + nth as i16 % 64))
+}
+
+/// The tables of this process.
+struct Known;
+
+impl jitter::Tables for Known {
+    fn value(&self, table: u32, index: usize) -> i16 {
+        Table::numbered(table).map_or(0, |table| table.values()[index])
     }
 }
 
@@ -197,6 +222,7 @@ fn impairments() -> Vec<(&'static str, Rule)> {
         ("corrupt", Rule { corrupt: THIRD, ..base }),
         ("reorder", Rule { reorder: THIRD, reorder_gap: 2, ..base }),
         ("correlated jitter", Rule { jitter_correlation: HALF, ..jitter }),
+        ("table", Rule { distribution: Distribution::Table as u32, table: bimodal().number(), ..all }),
         ("all", all),
     ]
 }
@@ -212,7 +238,7 @@ fn counted(rule: &Rule, frames: u64, wire_bytes: u32) -> Counters {
     for _ in 0..frames {
         counters.packets += 1;
         counters.bytes += u64::from(wire_bytes);
-        match decide(rule, &state, Frame { wire_bytes, wire_packets: 1 }, now_ns) {
+        match decide(rule, &state, &Known, Frame { wire_bytes, wire_packets: 1 }, now_ns) {
             Fate::Lost => counters.lost += 1,
             Fate::QueueFull => counters.queue_drops += 1,
             Fate::Depart { packet, copy, reordered, marked, crossing } => {
@@ -331,6 +357,26 @@ fn neighbour_discovery_and_other_protocols_pass() {
         assert_eq!(bench.counters().passed_not_ip, 2, "{name}");
         assert_eq!(bench.run(&echo).verdict, shaped, "{name}: ICMPv6 echo");
         assert_eq!(bench.run(&udp(64)).verdict, shaped, "{name}: UDP");
+    }
+}
+
+#[test]
+fn a_table_is_read_back_from_every_program_that_decides() {
+    // One more than the process knows by then, so that its number is not its place.
+    let _first_number = Table::of(&[1; jitter::TABLE_LEN]);
+    let table = bimodal();
+    for name in [program::STEER, program::EDT, program::NETEM] {
+        let rule = Rule {
+            jitter_ns: 1_000,
+            distribution: Distribution::Table as u32,
+            table: table.number(),
+            ..Rule::default()
+        };
+        let Some(bench) = Bench::new(name, rule) else { return };
+        assert_ne!(table.number(), 0);
+        let id = sys::prog_id(bench.program.as_fd()).unwrap();
+        let rules = Maps::of_program(id).unwrap().rules().unwrap();
+        assert_eq!(rules[0].1.rule, rule, "{name}");
     }
 }
 

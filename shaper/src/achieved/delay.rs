@@ -4,7 +4,7 @@ use shaper_common::abi::Counters;
 use shaper_common::jitter::{self, TABLE_LEN};
 
 use super::{Achieved, Holding, LATE_MAX, Quantity, SIGMAS};
-use crate::shape::Shape;
+use crate::shape::{Distribution, Shape};
 use crate::units::Delay;
 
 /// With fewer independent draws, the mean of a skewed distribution is not yet normal.
@@ -69,10 +69,14 @@ fn spread(shape: &Shape) -> Spread {
     if jitter_ns == 0 {
         return Spread { mean_ns: latency_ns as f64, deviation_ns: 0.0 };
     }
-    let distribution = shape.distribution() as u32;
+    let (distribution, _) = shape.distribution().to_kernel();
+    let value = |index: usize| match shape.distribution() {
+        Distribution::Table(table) => table.values()[index],
+        _ => 0,
+    };
     let from_latency = |cell: u64| {
         let bits = cell << 52 | 1 << 51;
-        jitter::delay_ns(latency_ns, jitter_ns, distribution, bits) as f64 - latency_ns as f64
+        jitter::delay_ns(latency_ns, jitter_ns, distribution as u32, bits, value) as f64 - latency_ns as f64
     };
     let cells = TABLE_LEN as f64;
     let mean = (0..TABLE_LEN as u64).map(from_latency).sum::<f64>() / cells;

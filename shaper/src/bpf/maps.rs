@@ -7,11 +7,14 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use shaper_common::abi::{self, Counters, Entry, Link, Plain, RelayReport, RuleState};
+use shaper_common::jitter::TABLE_LEN;
 use shaper_common::lookup::Search;
 
 use super::object::Error;
 use super::sys;
+use crate::plan::rule;
 use crate::plan::set::{Set, Slotted};
+use crate::shape::Table;
 
 /// Entries that are read or written by one system call.
 const BATCH: usize = 4_096;
@@ -79,7 +82,8 @@ impl Maps {
     /// # Errors
     /// When the kernel has no descriptors left.
     pub fn shared(&self) -> io::Result<Self> {
-        const OF_RULES: [&str; 4] = [abi::map::RULES, abi::map::SEARCH, abi::map::PREFIXES, abi::map::PORTS];
+        const OF_RULES: [&str; 5] =
+            [abi::map::RULES, abi::map::TABLES, abi::map::SEARCH, abi::map::PREFIXES, abi::map::PORTS];
         let mut shared = Self::default();
         for (name, fd) in self.by_name.iter().filter(|(name, _)| !OF_RULES.contains(&name.as_str())) {
             shared.insert(name, fd.try_clone()?);
@@ -150,11 +154,12 @@ impl Maps {
         self.write(abi::map::LINK, link)
     }
 
-    /// The rules with their slots, by slot.
+    /// The rules with their slots, by slot; their tables have the numbers that they have in this process.
     pub fn rules(&self) -> Result<Vec<(u32, Entry)>, Error> {
         let mut rules = Vec::new();
         self.each::<Entry>(abi::map::RULES, 1, |slot, entry| rules.push((slot, entry[0])))?;
         rules.sort_by_key(|(slot, _)| *slot);
+        self.number_tables(&mut rules)?;
         Ok(rules)
     }
 
@@ -196,14 +201,40 @@ impl Maps {
         Ok(())
     }
 
-    /// Swaps the rule in a slot as a whole: no packet sees half of it.
+    /// From places in the map of tables to the numbers of this process.
+    fn number_tables(&self, rules: &mut [(u32, Entry)]) -> Result<(), Error> {
+        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        for (_, Entry { rule, .. }) in rules {
+            let Some(place) = rule::table_of(rule) else { continue };
+            rule.table = match numbers.get(&place) {
+                Some(number) => *number,
+                None => {
+                    let values = self.read_at::<[i16; TABLE_LEN]>(abi::map::TABLES, place)?;
+                    let number = values.map_or(u32::MAX, |values| Table::of(&values).number());
+                    *numbers.entry(place).or_insert(number)
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Swaps the rule in a slot as a whole: no packet sees half of it. One with a table of delays comes by [`Self::fill`] only.
     pub fn set_rule(&self, slot: u32, entry: &Entry) -> Result<(), Error> {
         self.write_at(abi::map::RULES, slot, entry)
     }
 
     /// Fills the maps that hold the rules; to be done before a program reads them.
     pub fn fill(&self, set: &Set) -> Result<(), Error> {
-        let entries: Vec<(u32, Entry)> = set.rules.iter().map(|rule| (rule.slot, rule.entry)).collect();
+        let mut entries: Vec<(u32, Entry)> = set.rules.iter().map(|rule| (rule.slot, rule.entry)).collect();
+        let tables: Vec<(u32, [i16; TABLE_LEN])> =
+            (0..).zip(set.tables()).map(|(place, table)| (place, *table.values())).collect();
+        let places: BTreeMap<u32, u32> = set.tables().iter().map(|table| table.number()).zip(0..).collect();
+        for (_, Entry { rule, .. }) in &mut entries {
+            if let Some(number) = rule::table_of(rule) {
+                rule.table = places.get(&number).copied().unwrap_or(u32::MAX);
+            }
+        }
+        self.write_all(abi::map::TABLES, &tables)?;
         self.write_all(abi::map::RULES, &entries)?;
         self.write_all(abi::map::PREFIXES, &set.table.prefixes)?;
         self.write_all(abi::map::PORTS, &set.table.ports)?;

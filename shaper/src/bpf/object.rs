@@ -139,6 +139,8 @@ impl Object {
 pub struct Room {
     /// Rules.
     pub rules: u32,
+    /// Tables of delays that users brought.
+    pub tables: u32,
     /// Prefixes and markers.
     pub prefixes: u32,
     /// Rules for ports, as the kernel looks them up.
@@ -154,6 +156,7 @@ impl Room {
         let entries = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         Self {
             rules: entries(set.rules.len()),
+            tables: entries(set.tables().len()),
             prefixes: entries(set.table.prefixes.len()),
             ports: entries(set.table.ports.len()),
             slots: set.slots(),
@@ -164,7 +167,7 @@ impl Room {
 impl Default for Room {
     /// Room for one rule for all peers.
     fn default() -> Self {
-        Self { rules: 1, prefixes: 1, ports: 1, slots: 2 }
+        Self { rules: 1, tables: 1, prefixes: 1, ports: 1, slots: 2 }
     }
 }
 
@@ -173,6 +176,7 @@ impl Room {
     fn of(&self, name: &str) -> Option<u32> {
         let entries = match name {
             abi::map::RULES => self.rules,
+            abi::map::TABLES => self.tables,
             abi::map::PREFIXES => self.prefixes,
             abi::map::PORTS => self.ports,
             abi::map::STATES | abi::map::COUNTERS => self.slots,

@@ -255,6 +255,14 @@ pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
     })
 }
 
+/// The number of a loaded program.
+pub fn prog_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: a struct of integers.
+    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
+    object_info(program, &mut info)?;
+    Ok(info.id)
+}
+
 /// Ids of the maps that a program uses, by `BPF_OBJ_GET_INFO_BY_FD`.
 pub fn prog_map_ids(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     let mut ids = vec![0u32; 64];

@@ -183,7 +183,7 @@ pub(super) fn describe(shape: &Shape) -> String {
     if !shape.jitter().is_zero() {
         let order = if shape.keep_order() { " keep-order" } else { "" };
         let correlation = correlation(shape.jitter_correlation());
-        words.push(format!("jitter {} {}{correlation}{order}", shape.jitter(), shape.distribution().name()));
+        words.push(format!("jitter {} {}{correlation}{order}", shape.jitter(), shape.distribution().words()));
     }
     if let Some(reorder) = shape.reorder() {
         let gap = Some(shape.reorder_gap()).filter(|gap| *gap > 1);

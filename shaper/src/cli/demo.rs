@@ -61,7 +61,7 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
         "The first namespace is to send as through a link with {}:",
         describe(&shape)
     ));
-    commands.run("apply", &apply_flags(&args))?;
+    commands.run("apply", &apply_flags(&args, &shape))?;
     let during = measure(&world, Some(&shape), shaped.as_ref(), "The same link now")?;
     output::narrate("What the kernel counted meanwhile:");
     commands.run("show", &[])?;
@@ -104,8 +104,8 @@ fn measure(
 }
 
 /// The flags that a user would type for this demo's shape.
-fn apply_flags(args: &DemoArgs) -> Vec<String> {
-    let parts = args.shape.parts();
+fn apply_flags(args: &DemoArgs, shape: &Shape) -> Vec<String> {
+    let parts = args.shape.parts().unwrap_or_else(|_| (*shape).into());
     let is_default = parts == (Parts { seed: parts.seed, ..Parts::default() });
     let latency = parts.latency.or(is_default.then_some(DEMO_LATENCY));
     let mut flags = Parts { latency, ..parts }.flags();

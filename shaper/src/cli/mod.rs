@@ -7,6 +7,7 @@ pub mod output;
 mod apply;
 mod clear;
 mod demo;
+mod distribution;
 mod doctor;
 mod failure;
 mod policy;

@@ -44,7 +44,7 @@ pub(super) fn is_alone(args: &ApplyArgs) -> Result<bool, Failure> {
     let LinkArgs { down, shape_neighbours, fail_closed } = args.link;
     let is_of_a_rule = to.is_some() || filter.is_some() || after.is_some() || file.is_some();
     let is_of_a_link = down || shape_neighbours || fail_closed;
-    if args.policy.policy.is_none() || is_of_a_rule || is_of_a_link || args.shape.parts() != Parts::default()
+    if args.policy.policy.is_none() || is_of_a_rule || is_of_a_link || args.shape.parts()? != Parts::default()
     {
         return Ok(false);
     }

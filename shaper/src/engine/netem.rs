@@ -10,14 +10,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shaper_common::jitter::{self, Distribution, TABLE_LEN, TABLE_SCALE};
+use shaper_common::jitter::{self, TABLE_LEN, TABLE_SCALE};
 
 use crate::attachment::{self, ROOT};
 use crate::netlink::link::Device;
 use crate::netlink::{self, Message};
 use crate::plan::limits;
 use crate::plan::set::{Set, Slotted};
-use crate::shape::{Chance, Loss, Named as _, Shape};
+use crate::shape::{Chance, Distribution, Loss, Named as _, Shape};
 use crate::tc::class::Class;
 use crate::tc::qdisc::{Kind, Qdisc, htb, netem};
 use crate::tc::{self, Handle, Verb};
@@ -214,10 +214,11 @@ fn rate(shape: &Shape) -> netem::Rate {
     }
 }
 
-/// The very tables of the decision core; for the uniform distribution, which netem has without a table but to which it
+/// The very tables of the decision core, or the user's; for the uniform distribution, which netem has without a table but to which it
 /// cannot go back from another one, evenly spaced values.
 fn table(distribution: Distribution) -> Vec<i16> {
     match distribution {
+        Distribution::Table(table) => table.values().to_vec(),
         Distribution::Normal => jitter::NORMAL.to_vec(),
         Distribution::Pareto => jitter::PARETO.to_vec(),
         Distribution::ParetoNormal => jitter::PARETO_NORMAL.to_vec(),

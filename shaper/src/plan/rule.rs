@@ -1,14 +1,16 @@
 //! A rule as the kernel program reads it, and back.
+//!
+//! But for its table: here it has the number that the table has in this process; [`crate::bpf::Maps`] puts the kernel's in its place.
 
 use std::num::NonZeroU16;
 
 use shaper_common::abi::{Asked, Direction, Entry, Rule, asked, rule_flag};
 use shaper_common::filter::Filter;
-use shaper_common::jitter::Distribution;
+use shaper_common::jitter::Distribution as Kind;
 use shaper_common::loss::Model;
 
 use crate::rules::{self, Prefix, Protocol, RuleParts, To};
-use crate::shape::{Chance, FourState, GilbertElliott, Loss, Named as _, Parts, Pattern, Shape};
+use crate::shape::{Chance, Distribution, FourState, GilbertElliott, Loss, Parts, Pattern, Shape};
 use crate::units::{Delay, Overhead, Probability, Queue, Rate, Size};
 
 /// The entry of a rule for one direction that comes at `now_ns` (`CLOCK_MONOTONIC`), with `seed` for its draws where the rule has
@@ -36,6 +38,12 @@ pub fn of_rule(rule: &rules::Rule, direction: Direction, seed: u64, now_ns: u64)
             ..key
         },
     }
+}
+
+/// The number of a rule's table of delays, if it has one.
+#[must_use]
+pub fn table_of(rule: &Rule) -> Option<u32> {
+    (rule.distribution == Kind::Table as u32).then_some(rule.table)
 }
 
 /// Peers, port and protocol as [`Asked`] has them.
@@ -146,6 +154,7 @@ pub fn of_shape(shape: &Shape, seed: u64) -> Rule {
     let (corrupt, corrupt_correlation) = steps(shape.corrupt());
     let (reorder, reorder_correlation) = steps(shape.reorder());
     let overhead = shape.overhead().unwrap_or(Overhead::NONE);
+    let (distribution, table) = shape.distribution().to_kernel();
     let rule = Rule {
         latency_ns: shape.latency().as_ns(),
         jitter_ns: shape.jitter().as_ns(),
@@ -162,7 +171,8 @@ pub fn of_shape(shape: &Shape, seed: u64) -> Rule {
         reorder_correlation,
         reorder_gap: shape.reorder_gap(),
         jitter_correlation: shape.jitter_correlation().as_2_32nds(),
-        distribution: shape.distribution() as u32,
+        distribution: distribution as u32,
+        table,
         overhead_bytes: overhead.packet.cast_unsigned(),
         cell_bytes: overhead.cell,
         cell_overhead_bytes: overhead.cell_packet.cast_unsigned(),
@@ -228,7 +238,7 @@ fn to_shape(rule: &Rule, asked: &Asked) -> Option<Shape> {
     let given = |ns: u64| (ns != 0).then_some(Delay::from_ns(ns));
     let chance = |steps: u32| (steps != 0).then_some(Probability::from_2_32nds(steps));
     let size = |bytes: u32| (bytes != 0).then_some(Size::from_bytes(u64::from(bytes)));
-    let distribution = *Distribution::ALL.iter().find(|known| **known as u32 == rule.distribution)?;
+    let distribution = Distribution::from_kernel(rule.distribution, rule.table)?;
     let bandwidth = (rule.rate_bytes_per_sec != 0).then(|| Rate::from_bytes_per_sec(rule.rate_bytes_per_sec));
     let packets = (asked.queue_packets != 0).then_some(Queue::Packets(asked.queue_packets));
     let bound = size(asked.queue_bytes).map(Queue::Bytes).or(packets);

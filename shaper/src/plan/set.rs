@@ -13,10 +13,13 @@ use shaper_common::lookup::Search;
 use super::table::{self, Row, Table};
 use super::{Needs, rule};
 use crate::rules::{Change, RULES_MAX, Rule, RuleSet, To};
-use crate::shape::Shape;
+use crate::shape::{self, Shape};
 
 /// Slots of the smallest attachment: slot 0, and room for a few rules without a new set of maps.
 const SLOTS_LEAST: u32 = 16;
+
+/// Tables of delays that the rules of one direction may have: 2 MiB of the kernel's memory.
+const TABLES_MAX: usize = 256;
 
 /// What is to become of the rules of one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,14 @@ pub enum Error {
     /// They do not fit into tables.
     #[error(transparent)]
     Table(#[from] table::Error),
+    /// They have too many tables of delays.
+    #[error(
+        "{tables} different tables of delays are too many: the rules of a link have at most {TABLES_MAX}"
+    )]
+    TooManyTables {
+        /// How many.
+        tables: usize,
+    },
 }
 
 impl Set {
@@ -175,7 +186,19 @@ impl Set {
         let table = table::build(&rows)?;
         let removed = old_by_key.into_iter().filter(|(key, _)| !wanted.contains_key(key));
         let removed = removed.map(|(_, (slot, entry))| (slot, *entry)).collect();
-        Ok(Self { rules, table, has_same_table, removed })
+        let set = Self { rules, table, has_same_table, removed };
+        match set.tables().len() {
+            tables if tables > TABLES_MAX => Err(Error::TooManyTables { tables }),
+            _ => Ok(set),
+        }
+    }
+
+    /// The different tables of delays that the rules have.
+    #[must_use]
+    pub fn tables(&self) -> Vec<&'static shape::Table> {
+        let numbers: BTreeSet<u32> =
+            self.rules.iter().filter_map(|rule| rule::table_of(&rule.entry.rule)).collect();
+        numbers.into_iter().filter_map(shape::Table::numbered).collect()
     }
 
     /// Whether everything is there as it is to be.
@@ -184,12 +207,14 @@ impl Set {
         self.removed.is_empty() && self.rules.iter().all(Slotted::is_unchanged)
     }
 
-    /// The rule that alone has to be written where everything else stays: one map write, which is seen as a whole.
+    /// The rule that alone has to be written where everything else stays: one map write, which is seen as a whole. A rule with a table
+    /// of delays is none, for the maps that are there may not have it.
     #[must_use]
     pub fn only_change(&self) -> Option<&Slotted> {
         let mut changed = self.rules.iter().filter(|rule| !rule.is_unchanged());
         let first = changed.next()?;
-        (self.has_same_table && changed.next().is_none()).then_some(first)
+        let has_table = rule::table_of(&first.entry.rule).is_some();
+        (self.has_same_table && !has_table && changed.next().is_none()).then_some(first)
     }
 
     /// What makes this set of the one that is there, with the times that are left at `now_ns`.

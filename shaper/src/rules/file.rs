@@ -1,5 +1,6 @@
 //! Rules as people keep them: one document, in TOML, YAML or JSON.
 
+mod distribution;
 mod document;
 mod error;
 mod fault;
@@ -21,7 +22,7 @@ pub use error::Error;
 pub use format::Format;
 
 use super::{RULES_MAX, Rule, RuleSet};
-use crate::shape::{Direction, EngineChoice};
+use crate::shape::{Direction, EngineChoice, Measured};
 use crate::target::link::is_link_name;
 
 /// The longest text, in bytes: 64 MiB.
@@ -30,6 +31,9 @@ pub const TEXT_MAX: usize = 64 << 20;
 const VALUES_MAX: usize = RULES_MAX * 32;
 /// The deepest nesting of lists and tables, the document itself included; three are in use.
 const DEPTH_MAX: u32 = 8;
+
+/// Tells what the file of a distribution says, by its name.
+pub type Files<'f> = dyn FnMut(&str) -> Result<Measured, String> + 'f;
 
 /// What `shaper apply -f FILE` takes: rules, and what holds for all of them.
 ///
@@ -78,6 +82,16 @@ impl File {
     /// of the key.
     pub fn parse(text: &str, format: Format) -> Result<Self, Error> {
         Self::new(Document::parse(text, format)?)
+    }
+
+    /// The same, where a rule's `distribution` may be the name of a file, of which `measured` tells what it says or why not; `measured`
+    /// is asked for each rule anew.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::parse`], and what `measured` says of a file.
+    pub fn parse_with(text: &str, format: Format, measured: &mut Files<'_>) -> Result<Self, Error> {
+        Self::new(read::document(text, format, measured)?)
     }
 
     /// Checks what a document says.

@@ -70,7 +70,12 @@ fn chance() -> impl Strategy<Value = (Option<Probability>, Option<Probability>)>
 }
 
 fn any_way() -> BoxedStrategy<Parts> {
-    let distribution = prop::option::of(prop::sample::select(Distribution::ALL));
+    // A few tables, for each is kept for good.
+    let table = (1..8i16).prop_map(|step| Table::of(&std::array::from_fn(|nth| (nth as i16 - 2_048) * step)));
+    let distribution = prop::option::of(prop_oneof![
+        4 => prop::sample::select(Distribution::ALL),
+        1 => table.prop_map(Distribution::Table),
+    ]);
     let jitter = prop::option::of((0..=100u64, distribution, chance(), any::<bool>()));
     let reorder = (chance(), prop::option::of(REORDER_GAP_MIN..=REORDER_GAP_MAX));
     (prop::option::of(delay()), jitter, reorder)

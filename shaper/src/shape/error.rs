@@ -1,5 +1,7 @@
 //! Why parts do not make a shape.
 
+use std::borrow::Cow;
+
 use super::{
     BANDWIDTH_MAX, BANDWIDTH_MIN, CORRELATION_MAX, DELAY_MAX, PACKET, QUEUE_BYTES_MAX, REORDER_GAP_MAX,
     REORDER_GAP_MIN,
@@ -51,8 +53,23 @@ pub enum Error {
     /// A distribution says how jitter spreads, and there is none.
     #[error("distribution `{distribution}` has nothing to spread: give a jitter (such as `10ms`) too")]
     DistributionWithoutJitter {
-        /// The name of the distribution asked for.
-        distribution: &'static str,
+        /// The distribution asked for, in words.
+        distribution: Cow<'static, str>,
+    },
+    /// Delays from a file are all that is to be said of them.
+    #[error(
+        "{what} {given} contradicts the delays in the file, of which the mean is {latency} and the deviation {jitter}: leave \
+         latency and jitter out, or give a table of netem's or a distribution's name"
+    )]
+    BesideSamples {
+        /// `latency` or `jitter`.
+        what: &'static str,
+        /// What was asked for, shortened.
+        given: String,
+        /// The file's own.
+        latency: Delay,
+        /// The file's own.
+        jitter: Delay,
     },
     /// The bandwidth is below [`BANDWIDTH_MIN`] or above [`BANDWIDTH_MAX`].
     #[error("bandwidth {bandwidth} is out of range: give from {BANDWIDTH_MIN} to {BANDWIDTH_MAX}")]

@@ -1,6 +1,6 @@
 //! A shape as a user would type it.
 
-use super::{Named as _, Parts};
+use super::Parts;
 
 impl Parts {
     /// The flags of `shaper apply` that say these parts, each word by itself.
@@ -12,7 +12,7 @@ impl Parts {
         let valued = [
             ("--latency", word(self.latency)),
             ("--jitter", word(self.jitter)),
-            ("--distribution", self.distribution.map(|distribution| distribution.name().to_owned())),
+            ("--distribution", word(self.distribution)),
             ("--jitter-correlation", word(self.jitter_correlation)),
             ("--reorder", word(self.reorder)),
             ("--reorder-correlation", word(self.reorder_correlation)),

@@ -3,7 +3,7 @@
 mod bottleneck;
 mod chance;
 mod choice;
-mod distribution;
+pub mod distribution;
 mod error;
 mod flags;
 mod loss;
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use chance::{CORRELATION_MAX, Chance};
 pub use choice::{Direction, EngineChoice};
+pub use distribution::{Distribution, Measured, Table};
 pub use error::Error;
 pub use loss::{FourState, GilbertElliott, Loss};
 pub use named::{Named, UnknownName};
 pub use parts::Parts;
 pub use pattern::Pattern;
-pub use shaper_common::jitter::Distribution;
 
 pub(crate) use named::text_by_name;
 

@@ -1,9 +1,8 @@
 //! What a user says of a shape.
 
 use serde::{Deserialize, Serialize};
-use shaper_common::jitter::Distribution;
 
-use super::{FourState, GilbertElliott, Loss, Pattern, Shape, distribution};
+use super::{Distribution, FourState, GilbertElliott, Loss, Pattern, Shape};
 use crate::units::{Delay, Overhead, Probability, Queue, Rate, Size};
 
 /// What a user says of a shape, each part or nothing; [`Shape::new`] checks that they fit together.
@@ -19,7 +18,7 @@ pub struct Parts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Delay>,
     /// How the delay spreads; uniform when there is jitter and nothing is said.
-    #[serde(skip_serializing_if = "Option::is_none", with = "distribution::name")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
     /// How often a packet's jitter is that of the packet before it, up to [`super::CORRELATION_MAX`].
     #[serde(skip_serializing_if = "Option::is_none")]

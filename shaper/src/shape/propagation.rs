@@ -1,9 +1,9 @@
 //! How long packets are on their way, and in which order they arrive.
 
-use shaper_common::jitter::Distribution;
+use shaper_common::jitter::TABLE_SCALE;
 
 use super::chance::{Chance, correlation_of};
-use super::{DELAY_MAX, Error, Named, Parts, REORDER_GAP_MAX, REORDER_GAP_MIN};
+use super::{DELAY_MAX, Distribution, Error, Parts, REORDER_GAP_MAX, REORDER_GAP_MIN};
 use crate::units::{Delay, Probability};
 
 /// Latency, what varies it, and who may go without.
@@ -29,14 +29,16 @@ impl Propagation {
         match (parts.jitter, parts.latency) {
             (None, _) => {
                 if let Some(distribution) = parts.distribution {
-                    return Err(Error::DistributionWithoutJitter { distribution: distribution.name() });
+                    return Err(Error::DistributionWithoutJitter { distribution: distribution.words() });
                 }
                 if parts.keep_order {
                     return Err(Error::KeepOrderWithoutJitter);
                 }
             }
             (Some(jitter), None) => return Err(Error::JitterWithoutLatency { jitter }),
-            (Some(jitter), Some(latency)) if jitter > latency => {
+            (Some(jitter), Some(latency))
+                if jitter > latency && !reaches_no_zero(latency, jitter, parts.distribution) =>
+            {
                 return Err(Error::JitterAboveLatency { jitter, latency });
             }
             (Some(_), Some(_)) => {}
@@ -74,6 +76,14 @@ impl Propagation {
             ..self
         }
     }
+}
+
+/// Whether a table has no delay below zero, so that nothing is cut off; but for half a step of the table, by which a value was
+/// rounded.
+fn reaches_no_zero(latency: Delay, jitter: Delay, distribution: Option<Distribution>) -> bool {
+    let Some(Distribution::Table(table)) = distribution else { return false };
+    let below = i128::from(jitter.as_ns()) * (-i128::from(table.least()));
+    2 * below <= 2 * i128::from(latency.as_ns()) * i128::from(TABLE_SCALE) + i128::from(jitter.as_ns())
 }
 
 /// The gap asked for; 1 for none.

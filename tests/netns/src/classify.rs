@@ -9,6 +9,7 @@ use shaper::measure::stats;
 use shaper::plan::set::{Circumstances, Set, Wish};
 use shaper::rules::{Prefix, RULES_MAX, Rule, RuleParts, RuleSet};
 use shaper::target::netns::Netns;
+use shaper::units::Delay;
 use shaper_common::abi::{self, Direction, Link};
 
 /// Rules for hosts, beside which there is one for all: the fewest, some, and as many as there may be. The prefixes have one length,
@@ -103,7 +104,7 @@ fn set(hosts: usize) -> Result<Set, String> {
         if let Some(host) = host {
             parts.to = Some(Prefix::host(address(host).into()).map_err(|error| error.to_string())?.into());
         }
-        parts.shape.latency = Some("1ms".parse().map_err(|_| "1ms is a time")?);
+        parts.shape.latency = Some(Delay::from_ms(1));
         Rule::new(parts).map_err(|error| error.to_string())
     };
     let rules: Result<Vec<_>, _> = (0..hosts).map(Some).chain([None]).map(rule).collect();

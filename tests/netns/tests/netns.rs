@@ -10,6 +10,8 @@ mod bottleneck;
 mod corrupt;
 #[path = "netns/death.rs"]
 mod death;
+#[path = "netns/distribution.rs"]
+mod distribution;
 #[path = "netns/duplicate.rs"]
 mod duplicate;
 #[path = "netns/expiry.rs"]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             instruments::cases(),
             rtt::cases(),
             jitter::cases(),
+            distribution::cases(),
             bandwidth::cases(),
             bottleneck::cases(),
             loss::cases(),

@@ -1,5 +1,6 @@
 //! What the flags of `shaper apply`, or its file, ask for.
 
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use shaper_common::abi::{self, link_flag};
 use super::describe;
 use crate::attachment::Attachment;
 use crate::cli::args::{ApplyArgs, LinkArgs};
+use crate::cli::distribution;
 use crate::cli::exit::{Code, Failure};
 use crate::plan::Needs;
 use crate::plan::set::Wish;
@@ -75,7 +77,7 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
         filter: args.rule.filter,
         after: args.rule.after,
         time_limit: args.time_limit,
-        shape: args.shape.parts(),
+        shape: args.shape.parts()?,
     };
     let LinkArgs { down, shape_neighbours, fail_closed } = args.link;
     let is_only_down = down && parts == RuleParts::default();
@@ -127,7 +129,12 @@ fn read(path: &Path) -> Result<File, Failure> {
     })?;
     let format = Format::of_name(path).unwrap_or_else(|| Format::guess(&text));
     let place = if is_stdin { "standard input".to_owned() } else { format!("`{name}`") };
-    File::parse(&text, format).map_err(|error| Failure::new(Code::Usage, error).context(place))
+    let mut read = HashMap::new();
+    let mut measured = |name: &str| {
+        read.entry(name.to_owned()).or_insert_with_key(|name| distribution::measured(name)).clone()
+    };
+    File::parse_with(&text, format, &mut measured)
+        .map_err(|error| Failure::new(Code::Usage, error).context(place))
 }
 
 fn flags(down: bool, shape_neighbours: bool, fail_closed: bool) -> u32 {

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::value;
-use crate::shape::{self, Distribution, FourState, GilbertElliott, Parts, Pattern, Shape};
+use crate::cli::distribution::Spread;
+use crate::shape::{self, FourState, GilbertElliott, Parts, Pattern, Shape};
 use crate::units::{Delay, Overhead, Probability, Queue, Rate, Size};
 
 /// Headings of the help.
@@ -20,13 +21,17 @@ pub struct ShapeArgs {
     /// How far the latency varies, such as `10ms`; at most the latency
     #[arg(long, value_name = "TIME", help_heading = DELAY)]
     jitter: Option<Delay>,
-    /// How the jitter spreads: evenly up to the jitter either side (uniform, the default), or with the jitter as its
-    /// standard deviation
+    /// How the jitter spreads: evenly up to the jitter either side (uniform, the default), with the jitter as its standard
+    /// deviation (normal, pareto, paretonormal), or as a file says, whose name has a `/` or a `.`
+    ///
+    /// A file has netem's table (whole numbers, in 8192ths of the jitter), or delays that were measured, one on each line with
+    /// its unit (`12.3ms`) or all in the unit of a first line `# unit: ms`. Such delays say latency and jitter, too: neither
+    /// is given beside them.
     #[arg(
-        long, value_name = "NAME", help_heading = DELAY,
-        value_parser = value::named::<Distribution>(), ignore_case = true
+        long, value_name = "NAME|FILE", help_heading = DELAY,
+        value_parser = crate::cli::distribution::spread
     )]
-    distribution: Option<Distribution>,
+    distribution: Option<Spread>,
     /// How often a packet's jitter is that of the packet before it, such as `25%`; at most 99%
     #[arg(long, value_name = "PERCENT", help_heading = DELAY)]
     jitter_correlation: Option<Probability>,
@@ -105,13 +110,16 @@ pub struct ShapeArgs {
 }
 
 impl ShapeArgs {
-    /// What the flags say.
-    #[must_use]
-    pub fn parts(&self) -> Parts {
-        Parts {
+    /// What the flags say, and the file that one of them names.
+    ///
+    /// # Errors
+    ///
+    /// When a latency or a jitter is given beside delays from a file.
+    pub fn parts(&self) -> Result<Parts, shape::Error> {
+        let parts = Parts {
             latency: self.latency,
             jitter: self.jitter,
-            distribution: self.distribution,
+            distribution: None,
             jitter_correlation: self.jitter_correlation,
             keep_order: self.keep_order,
             reorder: self.reorder,
@@ -132,6 +140,11 @@ impl ShapeArgs {
             corrupt: self.corrupt,
             corrupt_correlation: self.corrupt_correlation,
             seed: self.seed,
+        };
+        match self.distribution {
+            None => Ok(parts),
+            Some(Spread::Said(distribution)) => Ok(Parts { distribution: Some(distribution), ..parts }),
+            Some(Spread::Read(measured)) => measured.fill(parts),
         }
     }
 
@@ -141,7 +154,7 @@ impl ShapeArgs {
     ///
     /// When they do not fit together, or there is none.
     pub fn shape(&self) -> Result<Shape, shape::Error> {
-        Shape::new(self.parts())
+        Shape::new(self.parts()?)
     }
 
     /// The shape that the flags make, or one of just `latency` when there is no flag but perhaps a seed.
@@ -150,7 +163,7 @@ impl ShapeArgs {
     ///
     /// When the flags do not fit together.
     pub fn shape_or(&self, latency: Delay) -> Result<Shape, shape::Error> {
-        let parts = self.parts();
+        let parts = self.parts()?;
         if parts == (Parts { seed: parts.seed, ..Parts::default() }) {
             return Shape::new(Parts { latency: Some(latency), ..parts });
         }

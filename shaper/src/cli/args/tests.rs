@@ -102,7 +102,7 @@ fn a_policy_comes_alone_or_with_a_shape() {
     assert_eq!(args.policy.policy, Some(Policy::DenyAll));
     let keep: Vec<String> = args.policy.keep.iter().map(ToString::to_string).collect();
     assert_eq!(keep, ["192.0.2.7", "2001:db8::/32"]);
-    assert_eq!(args.shape.parts(), Parts::default());
+    assert_eq!(args.shape.parts(), Ok(Parts::default()));
     let args = apply("shaper apply --self --policy ALLOW-ALL --latency 1ms --for 3s");
     assert_eq!((args.policy.policy, args.policy.keep), (Some(Policy::AllowAll), Vec::new()));
     assert!(args.shape.shape().is_ok());

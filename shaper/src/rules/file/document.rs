@@ -66,7 +66,7 @@ impl Document {
     ///
     /// When it is too long, is not `format`, or has keys or values that a document does not.
     pub fn parse(text: &str, format: Format) -> Result<Self, Error> {
-        read::document(text, format)
+        read::document(text, format, &mut read::no_files)
     }
 }
 

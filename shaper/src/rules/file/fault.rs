@@ -22,7 +22,7 @@ pub(super) struct Fault {
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Key(String),
     Index(usize),
 }
@@ -55,7 +55,8 @@ impl Fault {
         self.path.iter().any(|step| matches!(step, Step::Index(_)))
     }
 
-    fn within(mut self, step: Step) -> Self {
+    /// The same, where the value is in another one.
+    pub(super) fn within(mut self, step: Step) -> Self {
         self.path.push(step);
         self
     }

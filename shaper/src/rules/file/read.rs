@@ -4,16 +4,24 @@ use serde::Deserialize as _;
 
 use super::fault::{Fault, Problem};
 use super::node::Node;
-use super::{Document, Entry, Error, Format, TEXT_MAX, json, suggest, toml, yaml};
+use super::{Document, Entry, Error, Files, Format, TEXT_MAX, json, suggest, toml, yaml};
+use crate::shape::{Measured, distribution};
+use crate::units::quote;
 
 /// Reads a document.
-pub(super) fn document(text: &str, format: Format) -> Result<Document, Error> {
-    let node = node(text, format)?;
+pub(super) fn document(text: &str, format: Format, files: &mut Files<'_>) -> Result<Document, Error> {
+    let mut node = node(text, format)?;
     // serde takes a list for a struct whose fields have no names.
     if !matches!(node, Node::Table(_)) {
         return Err(Error::NotATable);
     }
+    super::distribution::resolve(&mut node, files).map_err(error)?;
     Document::deserialize(node).map_err(error)
+}
+
+/// For those who read a text alone: no name is that of a file.
+pub(super) fn no_files(name: &str) -> Result<Measured, String> {
+    Err(distribution::Error::File { name: quote(name) }.to_string())
 }
 
 /// Says whether `text` is keys and values in `format`.

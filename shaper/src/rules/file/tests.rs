@@ -514,3 +514,68 @@ proptest! {
         }
     }
 }
+
+/// What the files of the tests say.
+fn files(name: &str) -> Result<Measured, String> {
+    match name {
+        "./table.dist" => Ok(Measured::parse("-8192 8192").expect("a table")),
+        "lan.txt" => Ok(Measured::parse("10ms\n30ms").expect("samples")),
+        _ => Err("no such file".to_owned()),
+    }
+}
+
+#[test]
+fn a_distribution_may_be_in_a_file() {
+    use Format::{Json, Toml, Yaml};
+    let with = |text: &str, format| File::parse_with(text, format, &mut files);
+    for (format, text) in [
+        (
+            Toml,
+            "[[rules]]\ndistribution = './table.dist'\nlatency = '5ms'\njitter = '1ms'\n[[rules]]\nto = '10.0.0.1'\ndistribution = 'lan.txt'",
+        ),
+        (
+            Yaml,
+            "rules:\n- {distribution: ./table.dist, latency: 5ms, jitter: 1ms}\n- {to: 10.0.0.1, distribution: lan.txt, jitter: null}",
+        ),
+        (
+            Json,
+            r#"{"rules":[{"distribution":"./table.dist","latency":"5ms","jitter":"1ms"},{"to":"10.0.0.1","distribution":"lan.txt"}]}"#,
+        ),
+    ] {
+        let file = with(text, format).unwrap();
+        let rules = file.rules(abi::Direction::Egress);
+        let shapes: Vec<_> = rules.iter().filter_map(Rule::shape).collect();
+        let told: Vec<_> =
+            shapes.iter().map(|shape| (shape.latency().as_ns(), shape.jitter().as_ns())).collect();
+        assert_eq!(told.len(), 2);
+        assert!(
+            told.contains(&(5_000_000, 1_000_000)) && told.contains(&(20_000_000, 10_000_000)),
+            "{told:?}"
+        );
+        assert_eq!(shapes[0].distribution(), shapes[1].distribution(), "both are one step up or down");
+        // Told again, the file is not needed.
+        for format in Format::ALL {
+            assert_eq!(File::parse(&file.to_text(*format), *format), Ok(file.clone()));
+        }
+    }
+    for (text, expected) in [
+        ("[[rules]]\ndistribution = './none'", "rules[0].distribution: no such file"),
+        (
+            "[[rules]]\nto = '::1'\n[[rules]]\ndistribution = 'lan.txt'\nlatency = '7ms'",
+            "rules[1].distribution: latency 7ms contradicts the delays in the file, of which the mean is 20ms",
+        ),
+        (
+            "[[rules]]\ndistribution = 'lan.txt'\njitter = '7ms'",
+            "rules[0].distribution: jitter 7ms contradicts",
+        ),
+        (
+            "[[rules]]\ndistribution = './table.dist'\nlatency = '7ms'",
+            "rules[0]: distribution `table (4096 values",
+        ),
+    ] {
+        let error = with(text, Toml).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    // Who reads a text alone reads no file.
+    assert!(refusal("[[rules]]\ndistribution = './table.dist'", Toml).contains("no file is read here"));
+}

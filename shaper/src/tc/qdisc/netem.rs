@@ -19,7 +19,7 @@ const QOPT_LEN: usize = 24;
 /// How jitter is spread around the delay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
-    /// The name tc knows it by (`normal`, `pareto`, `paretonormal`).
+    /// The name tc knows it by (`normal`, `pareto`, `paretonormal`), `uniform` for none, `table` for one that tc does not know.
     pub name: String,
     /// The inverse of the distribution function at equal steps, in units of jitter / [`Distribution::SCALE`].
     ///

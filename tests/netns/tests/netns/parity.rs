@@ -64,7 +64,7 @@ fn core(shape: &[(&str, &str)], count: usize) -> Vec<Fate> {
     let [free_at_ns, sequence, last_at_ns] = [(); 3].map(|()| Word::default());
     let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
     let wire_bytes = (udp::Train::default().payload + UDP_HEADERS) as u32;
-    (0..count).map(|_| decide(&rule, &state, Frame { wire_bytes, wire_packets: 1 }, 0)).collect()
+    (0..count).map(|_| decide(&rule, &state, &(), Frame { wire_bytes, wire_packets: 1 }, 0)).collect()
 }
 
 /// The same shape as arguments of `apply`.

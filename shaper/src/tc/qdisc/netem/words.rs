@@ -18,11 +18,18 @@ impl Options {
                 words.extend([" ", &format::percent(correlation.delay)]);
             }
         }
-        // tc has no table of that name: uniform is what it does without one.
-        if let Some(distribution) =
-            self.distribution.as_ref().filter(|distribution| distribution.name != "uniform")
-        {
-            words.extend([" distribution ", &distribution.name]);
+        let mut beside = String::new();
+        match &self.distribution {
+            None => {}
+            Some(distribution) => match distribution.name.as_str() {
+                // tc has no table of that name: uniform is what it does without one.
+                "uniform" => {}
+                // tc takes a table by the name of a file in its own directory only.
+                "table" => {
+                    beside = format!(" # distribution: a table of {} values", distribution.table.len())
+                }
+                name => words.extend([" distribution ", name]),
+            },
         }
         words.push_str(&self.loss.words(correlation.map(|correlation| correlation.loss)));
         let mut chance = |name: &str, Chance { probability, correlation: own }: Chance| {
@@ -50,6 +57,6 @@ impl Options {
         if let Some(seed) = self.seed {
             words.push_str(&format!(" seed {seed}"));
         }
-        words
+        words + &beside
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn host(n: usize) -> IpAddr {
     let number = (n / 2) as u16;
     let [high, low] = number.to_be_bytes();
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         Ipv4Addr::new(10, 80, high, low).into()
     } else {
         Ipv6Addr::new(0xfd00, 0x80, 0, 0, 0, 0, 0, number).into()
