@@ -89,7 +89,7 @@ fn comes_and_goes(context: &Context) {
     let again = world.apply(engine, &["--distribution", bimodal.name(), "--seed", "3"]);
     assert!(again.stdout.contains("unchanged"), "{again}");
     let show = world.shaper("show", &[]);
-    assert!(show.stdout.contains("latency 15.9955ms, jitter 9."), "{show}");
+    assert!(show.stdout.contains("latency 15.994ms, jitter 9.324805ms "), "{show}");
     assert!(show.stdout.contains("table (4096 values, mean 0.000, deviation 1.000)"), "{show}");
 
     // A second table beside it, then another rule: each rule keeps its own.
