@@ -296,9 +296,10 @@ fn each_packet_meets_the_rule_of_the_longest_prefix_then_port_then_protocol() {
                 }
                 let after = bench.counters();
                 for (slot_seen, (after, before)) in after.iter().zip(&before).enumerate() {
-                    let delay_ns_sum = after.delay_ns_sum;
+                    let (delay_ns_sum, link_bytes) = (after.delay_ns_sum, after.link_bytes);
                     let expected = if slot_seen == slot as usize { before.plus(&effect) } else { *before };
-                    assert_eq!(*after, Counters { delay_ns_sum, ..expected }, "slot {slot_seen}; {}", what());
+                    let expected = Counters { delay_ns_sum, link_bytes, ..expected };
+                    assert_eq!(*after, expected, "slot {slot_seen}; {}", what());
                 }
                 before = after;
             }

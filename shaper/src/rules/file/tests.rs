@@ -366,7 +366,8 @@ fn yaml_takes_aliases_but_not_without_end() {
         let begin = Instant::now();
         let error = refusal(&text, Format::Yaml);
         assert!(error.contains(expected), "{error}");
-        assert!(begin.elapsed().as_secs() < 20, "{:?}: {error}", begin.elapsed());
+        // Without end it would be hours; a debug build takes seconds, and others on the machine are slow, too.
+        assert!(begin.elapsed().as_secs() < 120, "{:?}: {error}", begin.elapsed());
     }
 }
 
