@@ -8,16 +8,14 @@ use shaper_common::abi::{self, Direction, Engine, Entry, Link as Record, program
 use crate::attachment::{self, FILTER_HANDLE, PREF, ROOT, Survey};
 use crate::bpf::Object;
 use crate::bpf::object::{Programs, Room};
-use crate::netlink::Message;
 use crate::netlink::link::{self, AddrGenMode, Device, Settings};
 use crate::plan::set::Set;
-use crate::plan::{Needs, gso};
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Request, Session, answer, clear, edt, finish, loopback, netem, relay};
+use super::{Error, Request, Session, answer, clear, edt, finish, loopback, netem, relay, settings};
 
 /// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
 const STALE_AFTER_NS: u64 = 200_000_000;
@@ -36,7 +34,7 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
     let object = Object::committed()?;
     let maps = object.create_maps(&Room::for_set(&set))?;
     let programs = object.bind(&maps)?;
-    let mut record = record(session, &survey, request, &needs)?;
+    let mut record = record(session, &survey, request)?;
     maps.set_link(&record)?;
     maps.fill(&set)?;
 
@@ -79,9 +77,7 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
         }
     }
     loopback::switch(session, link, record.undo, true)?;
-    if record.undo & undo::GSO_MAX_SEGS != 0 {
-        session.send(vec![set_gso_max_segs(&link.device(), record.gso_max_segs_set)])?;
-    }
+    settings::set(session, &survey, request, &needs, &maps, &mut record)?;
     if session.effect(|| describe(request, &set)) {
         record.rules = count(&set);
         maps.set_link(&record)?;
@@ -129,7 +125,7 @@ fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> 
     }
 }
 
-fn record(session: &Session, survey: &Survey, request: &Request, needs: &Needs) -> Result<Record, Error> {
+fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Record, Error> {
     let Request { link, direction, engine, .. } = request;
     let mut record = Record {
         abi_version: abi::ABI_VERSION,
@@ -146,13 +142,8 @@ fn record(session: &Session, survey: &Survey, request: &Request, needs: &Needs) 
         None => undo::CLSACT,
         Some(_) => clear::undo_of_others(survey, link.ifindex, undo::CLSACT),
     };
-    if *direction == Direction::Egress {
-        if *engine != Engine::Relay {
-            record.undo |= undo::ROOT_QDISC;
-        }
-        // As it is now: another engine's shape that was just cleared gave back what it had set.
-        let now = survey.links.iter().find(|now| now.ifindex == link.ifindex);
-        want_gso_max_segs(&mut record, needs, now.and_then(|now| now.gso_max_segs));
+    if *direction == Direction::Egress && *engine != Engine::Relay {
+        record.undo |= undo::ROOT_QDISC;
     }
     if *engine == Engine::Relay || *direction == Direction::Ingress {
         record.undo |= undo::HOLDER;
@@ -162,21 +153,6 @@ fn record(session: &Session, survey: &Survey, request: &Request, needs: &Needs) 
             loopback::wanted(session, link)? | clear::undo_of_others(survey, link.ifindex, loopback::UNDO);
     }
     Ok(record)
-}
-
-/// Notes in the record that the link's `gso_max_segs` has to change for these rules.
-pub(super) fn want_gso_max_segs(record: &mut Record, needs: &Needs, now: Option<u32>) {
-    if let (Some(segs), Some(now)) = (gso::max_segs(needs), now)
-        && segs != now
-    {
-        record.undo |= undo::GSO_MAX_SEGS;
-        record.gso_max_segs_before = now;
-        record.gso_max_segs_set = segs;
-    }
-}
-
-pub(super) fn set_gso_max_segs(dev: &Device, segs: u32) -> Message<'static> {
-    link::set(dev, &Settings { gso_max_segs: Some(segs), ..Settings::default() })
 }
 
 pub(super) fn filter(dev: &Device, direction: Direction, name: &str, action: Action) -> Filter {

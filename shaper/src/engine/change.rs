@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 
-use shaper_common::abi::{Direction, Engine, Link as Record, Rule, program, undo};
+use shaper_common::abi::{Direction, Engine, Rule, program};
 use shaper_common::memory;
 
 use crate::attachment::{Attachment, ROOT, Survey};
 use crate::bpf::object::Room;
 use crate::bpf::{Maps, Object};
+use crate::plan::Needs;
 use crate::plan::set::{Set, Slotted};
-use crate::plan::{Needs, gso};
 use crate::tc::filter::bpf::Action;
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::{self, Verb};
 
 use super::{
     Error, Outcome, Request, Session, add, answer, edt, engine_of, finish, netem, queue_device, relay,
+    settings,
 };
 
 /// Whether what is there can go on with other rules: the same engine, our own layout, and its queue in place.
@@ -57,11 +58,11 @@ pub(super) fn change(
     if restarted {
         relay::restart(session, request, &needs, found, maps, &mut record)?;
     }
-    let gso_changed = set_gso(session, found, &needs, &mut record)?;
+    let is_set_otherwise = settings::set(session, survey, request, &needs, maps, &mut record)?;
     let leaves = leaves(survey, found);
     let is_held_so = request.engine != Engine::Netem || netem::are_so(&set, &leaves);
     let is_same = was_in_force && set.is_unchanged() && record.flags == request.flags && is_held_so;
-    if is_same && !gso_changed {
+    if is_same && !is_set_otherwise {
         return Ok(if restarted { Outcome::Restarted } else { Outcome::Unchanged });
     }
     if set.answers() {
@@ -192,46 +193,4 @@ fn widen(
         (Some(Engine::Edt | Engine::Netem) | None, _) => {}
     }
     Ok(())
-}
-
-/// Sets the link's `gso_max_segs` as the new rules need it, with the record of it first; whether anything was to do.
-fn set_gso(
-    session: &mut Session,
-    found: &Attachment,
-    needs: &Needs,
-    record: &mut Record,
-) -> Result<bool, Error> {
-    if found.direction != Direction::Egress {
-        return Ok(false);
-    }
-    let (now, ours) = (found.link.gso_max_segs, record.undo & undo::GSO_MAX_SEGS != 0);
-    let Ok(maps) = &found.maps else {
-        return Ok(false);
-    };
-    match (gso::max_segs(needs), ours) {
-        (Some(_), false) => {
-            add::want_gso_max_segs(record, needs, now);
-            if record.undo & undo::GSO_MAX_SEGS == 0 {
-                return Ok(false);
-            }
-            if session.effect(|| "record of the link's gso_max_segs".to_owned()) {
-                maps.set_link(record)?;
-            }
-            session.send(vec![add::set_gso_max_segs(&found.link.device(), record.gso_max_segs_set)])?;
-            Ok(true)
-        }
-        (Some(segs), true) if now != Some(segs) => {
-            session.send(vec![add::set_gso_max_segs(&found.link.device(), segs)])?;
-            Ok(true)
-        }
-        (None, true) => {
-            if now == Some(record.gso_max_segs_set) {
-                session
-                    .send(vec![add::set_gso_max_segs(&found.link.device(), record.gso_max_segs_before)])?;
-            }
-            record.undo &= !undo::GSO_MAX_SEGS;
-            Ok(true)
-        }
-        (Some(_), true) | (None, false) => Ok(false),
-    }
 }

@@ -10,7 +10,7 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc, fq, htb};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session, add, answer, engine_of, finish, loopback, policy, relay};
+use super::{Error, Session, answer, engine_of, finish, loopback, policy, relay, settings};
 
 /// One direction of a link that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +72,7 @@ fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last:
     if let Some(root) = our_root(survey, found) {
         gone(session.send(vec![root]))?;
     }
-    if let Some(gso) = gso_back(found) {
-        gone(session.send(vec![gso]))?;
-    }
+    settings::give_back(session, survey, found, is_last)?;
     match &found.holder {
         Some(holder) if engine_of(found) != Some(Engine::Relay) => {
             gone(session.send(vec![link::delete(&holder.device())]))?;
@@ -143,14 +141,6 @@ fn our_root(survey: &Survey, found: &Attachment) -> Option<Message<'static>> {
     };
     let qdisc = Qdisc { dev: found.link.device(), parent: Handle::ROOT, handle: ROOT, kind };
     (recorded && root.handle == ROOT).then(|| qdisc.message(Verb::Del))
-}
-
-fn gso_back(found: &Attachment) -> Option<Message<'static>> {
-    let record = found.record.as_ref().ok()?;
-    let changed = record.undo & undo::GSO_MAX_SEGS != 0;
-    // Somebody else's later setting is theirs.
-    (changed && found.link.gso_max_segs == Some(record.gso_max_segs_set))
-        .then(|| add::set_gso_max_segs(&found.link.device(), record.gso_max_segs_before))
 }
 
 /// A thing that is already gone is cleared.

@@ -6,7 +6,7 @@
 //! 1. the *holder* outside the link, if there is one (an ifb, or the TAP and its relay), known by its name;
 //! 2. the *hook*: the clsact qdisc and the filter in one message batch, with the record of what will be changed in its map,
 //!    and no rule yet, so that every packet passes;
-//! 3. the *queue*: the root qdisc that holds packets (`edt`, `netem`), and the link's GSO setting;
+//! 3. the *queue*: the root qdisc that holds packets (`edt`, `netem`), and the link's settings;
 //! 4. the *rules*: their tables are complete before the hook is there, and from the map write that says so on, packets are
 //!    shaped.
 //!
@@ -24,6 +24,7 @@ mod netem;
 mod policy;
 mod relay;
 mod session;
+mod settings;
 
 use std::path::PathBuf;
 
