@@ -1,5 +1,6 @@
 //! The command line as a user types it: what is refused before anything is tried, and where the output goes.
 
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 fn shaper() -> Command {
@@ -10,6 +11,15 @@ fn shaper() -> Command {
 
 fn run(args: &[&str]) -> Output {
     shaper().args(args).output().expect("the binary under test starts")
+}
+
+fn run_fed(args: &[&str], input: &str) -> Output {
+    let mut command = shaper();
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary under test starts");
+    // One that refuses its arguments does not read; the pipe has room for all of it.
+    let _unread = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("our own child can be waited for")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -191,6 +201,55 @@ const BAD_SHAPES: &[(&[&str], &[&str])] = &[
     (&["--policy", "allow-all", "--direction", "both"], &["--engine and --direction are of a shape"]),
     (&["--policy", "deny-all", "--seed", "4"], &["nothing to apply"]),
     (&["--policy", "deny-all", "--latency", "0ms"], &["a latency of zero is none"]),
+    // destinations
+    (&["--latency", "1ms", "--to", ""], &["--to <CIDR[:PORT[/PROTO]]>", "empty", "`10.0.0.5`", "`10.0.0.5:80/tcp`"]),
+    (&["--latency", "1ms", "--to"], &["a value is required for '--to <CIDR[:PORT[/PROTO]]>'"]),
+    (&["--latency", "1ms", "--to", "web"], &["'--to <CIDR[:PORT[/PROTO]]>'", "`web` is no IP address", "`10.0.0.0/24`"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5/24"], &["`10.0.0.5/24` has bits set behind the first 24", "`10.0.0.0/24` or `10.0.0.5`"]),
+    (&["--latency", "1ms", "--to", "10.0.0.0/33"], &["`33` is no length of a prefix of 10.0.0.0", "from 0 to 32"]),
+    (&["--latency", "1ms", "--to", "fd00::/129"], &["`129` is no length", "from 0 to 128"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5/tcp"], &["`tcp` is no length", "`:80/tcp`"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5:0"], &["`0` is no port", "from 1 to 65535", "`*` for any"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5:65536"], &["`65536` is no port", "from 1 to 65535"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5:http"], &["`http` is no port"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5:80/http"], &["`http` is not a protocol", "`tcp`, `udp`, `sctp`, `icmp`", "from 0 to 255"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5:80/256"], &["`256` is not a protocol", "from 0 to 255"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5:80/icmp"], &["`icmp` has no ports", "`*` for the port", "tcp, udp and sctp"]),
+    (&["--latency", "1ms", "--to", "fd00::5:80/tcp"], &["`fd00::5:80/tcp` is not a destination", "behind a port"]),
+    (&["--latency", "1ms", "--to", "[fd00::5"], &["brackets hold an IPv6 address", "`[fd00::5]:80/tcp`"]),
+    (&["--latency", "1ms", "--to", "[10.0.0.5]:80"], &["brackets hold an IPv6 address"]),
+    (&["--latency", "1ms", "--to", "::ffff:10.0.0.5"], &["write `10.0.0.5`"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5,10.0.0.6"], &["`10.0.0.5,10.0.0.6` is no IP address"]),
+    (&["--latency", "1ms", "--to", "10.0.0.5", "--to", "10.0.0.6"], &["'--to <CIDR[:PORT[/PROTO]]>' cannot be used multiple times"]),
+    // filters
+    (&["--filter", "accept"], &["nothing to apply"]),
+    (&["--filter", "deny"], &["'deny'", "accept, drop, reject, reset"]),
+    (&["--filter", ""], &["--filter <NAME>", "accept, drop, reject, reset"]),
+    (&["--filter", "drop", "--latency", "1ms"], &["filter `drop` leaves the shape nothing to act on", "`after`"]),
+    (&["--filter", "drop", "--after", "10"], &["'--after <TIME>'", "`10ms` or `10us`"]),
+    (&["--filter", "drop", "--after", "-1s"], &["'--after <TIME>'", "`-1s` is negative"]),
+    (&["--filter", "drop", "--after", "0s"], &["after 0ns is out of range", "from 1ms to 8760h"]),
+    (&["--filter", "drop", "--after", "9000h"], &["after 32400000s is out of range", "from 1ms to 8760h"]),
+    (&["--filter", "drop", "--after", "2s", "--for", "1s"], &["after 2s is not before the end of the rule at 1s", "less than 1s"]),
+    (&["--latency", "1ms", "--after", "1s"], &["after 1s has no filter to begin", "`drop`"]),
+    (&["--filter", "accept", "--after", "1s", "--latency", "1ms"], &["after 1s has no filter to begin"]),
+    (&["--filter", "drop", "--filter", "drop"], &["'--filter <NAME>' cannot be used multiple times"]),
+    // links as a whole
+    (&["--fail-closed"], &["nothing to apply"]),
+    (&["--shape-neighbours"], &["nothing to apply"]),
+    (&["--down=yes"], &["unexpected value 'yes' for '--down'"]),
+    (&["--latency", "1ms", "--fail-closed=no"], &["unexpected value 'no' for '--fail-closed'"]),
+    (&["--latency", "1ms", "--shape-neighbors"], &["'--shape-neighbors'", "'--shape-neighbours'"]),
+    // files
+    (&["--file"], &["a value is required for '--file <FILE>'"]),
+    (&["--file", ""], &["a value is required for '--file <FILE>'"]),
+    (&["--file", "/nonexistent/rules.toml"], &["cannot read the rules from `/nonexistent/rules.toml`", "No such file"]),
+    (&["--file", "/"], &["cannot read the rules from `/`", "directory"]),
+    (&["--file", "/dev/null"], &["`/dev/null`: rules: there are none", "`rules = []`"]),
+    (&["--file", "a.toml", "--to", "10.0.0.5"], &["'--file <FILE>' cannot be used with '--to"]),
+    (&["--file", "a.toml", "--latency", "1ms"], &["'--file <FILE>' cannot be used with '--latency"]),
+    (&["--file", "a.toml", "--down"], &["'--file <FILE>' cannot be used with '--down'"]),
+    (&["--file", "a.toml", "--file", "b.toml"], &["'--file <FILE>' cannot be used multiple times"]),
     // links
     (&["--latency", "1ms", "--dev", ""], &["--dev <LINK>", "`eth0`"]),
     (&["--latency", "1ms", "--dev", "a-name-of-16-byt"], &["\"a-name-of-16-byt\" cannot be the name of a link", "15 bytes"]),
@@ -239,6 +298,12 @@ const BAD_COMMANDS: &[(&[&str], &[&str])] = &[
     (&["trace", "--self", "--pcapng", "-", "--json"], &["'--pcapng <FILE>' cannot be used with '--json'"]),
     (&["trace", "--self", "--pcapng", "a", "--pcapng", "b"], &["'--pcapng <FILE>' cannot be used multiple times"]),
     (&["clear"], &["--ns <NAME|PATH>", "--all"]),
+    (&["clear", "--to", "10.0.0.5"], &["--ns <NAME|PATH>", "--all"]),
+    (&["clear", "--all", "--to", "web"], &["'--to <CIDR[:PORT[/PROTO]]>'", "`web` is no IP address"]),
+    (&["clear", "--all", "--to"], &["a value is required for '--to"]),
+    (&["show", "--ns", "a", "--as", "xml"], &["'xml'", "toml, yaml, json"]),
+    (&["show", "--ns", "a", "--as"], &["a value is required for '--as", "toml, yaml, json"]),
+    (&["show", "--ns", "a", "--as", "json", "--json"], &["'--as <FORMAT>' cannot be used with '--json'"]),
     (&["clear", "--all", "--self"], &["'--all' cannot be used with '--self'"]),
     (&["doctor", "--ns", "a"], &["unexpected argument '--ns'"]),
     (&["demo", "--latency", "20"], &["`20` has no unit"]),
@@ -247,9 +312,43 @@ const BAD_COMMANDS: &[(&[&str], &[&str])] = &[
     (&["relay", "--tap-fd", "-1"], &["'--tap-fd <FD>'", "-1 is not in 0.."]),
 ];
 
+/// Files on standard input, and what the message must say.
+#[rustfmt::skip]
+const BAD_FILES: &[(&str, &[&str])] = &[
+    ("", &["rules: there are none", "`rules = []`"]),
+    ("{}", &["rules: there are none"]),
+    ("{\"rules\": [", &["line 1, column 11", "read as json"]),
+    ("[[rules]]\nto = \"10.0.0.5\n", &["line 2", "read as toml"]),
+    ("rules:\n  - to: *x\n", &["line 2", "read as yaml"]),
+    ("rules = 3", &["rules: the number `3` is here", "a list of rules"]),
+    (r#"{"rules": [], "rules": []}"#, &["`rules` is given twice"]),
+    (r#"{"rules": [{"latancy": "1ms"}]}"#, &["rules[0].latancy: unknown key", "`latency`"]),
+    (r#"{"rule": []}"#, &["rule: unknown key", "`rules`"]),
+    (r#"{"rules": [{"latency": 10}]}"#, &["rules[0].latency: the number `10` is here", "such as `100ms`"]),
+    (r#"{"rules": [{"latency": "10"}]}"#, &["rules[0].latency: `10` has no unit", "`10ms` or `10us`"]),
+    (r#"{"rules": [{"latency": "1ms"}, {"latency": "1ms", "jitter": "2ms"}]}"#, &["rules[1]: jitter 2ms", "at most 1ms"]),
+    (r#"{"rules": [{"latency": "1ms"}, {"latency": "2ms"}]}"#, &["rules[1]: rules[0] is for all peers", "one rule for each destination"]),
+    (r#"{"rules": [{"to": "10.0.0.5"}, {"to": "10.0.0.5/32", "loss": "1%"}]}"#, &["rules[1]: rules[0] is for `10.0.0.5` already"]),
+    (r#"{"rules": [{"to": "10.0.0.5/24", "latency": "1ms"}]}"#, &["rules[0].to: `10.0.0.5/24` has bits set behind the first 24", "`10.0.0.0/24`"]),
+    (r#"{"rules": [{"to": "10.0.0.5:80/icmp", "filter": "drop"}]}"#, &["rules[0].to: `icmp` has no ports", "`*`"]),
+    (r#"{"rules": [{"latency": "1ms", "direction": "up"}]}"#, &["rules[0].direction: `up` is not a direction", "`egress`, `ingress`, `both`"]),
+    (r#"{"rules": [{"filter": "deny"}]}"#, &["rules[0].filter: `deny` is not a filter", "`accept`, `drop`"]),
+    (r#"{"rules": [{"filter": "drop", "after": "0s"}]}"#, &["rules[0]: after 0ns is out of range", "from 1ms"]),
+    (r#"{"rules": [{"filter": "drop", "for": "0s"}]}"#, &["rules[0]", "out of range", "from 1ms"]),
+    (r#"{"dev": "../eth0", "rules": []}"#, &["dev: `../eth0` cannot be the name of a link", "`eth0`"]),
+    (r#"{"engine": "tbf", "rules": []}"#, &["engine: `tbf` is not an engine", "`auto`, `edt`, `netem`, `relay`"]),
+    (r#"{"seed": -1, "rules": []}"#, &["seed: the number `-1` is here", "from 0 to 18446744073709551615"]),
+    (r#"{"down": "yes"}"#, &["down: the text `yes` is here", "`true` or `false`"]),
+];
+
 /// Exit code 2, nothing on stdout, and one message on stderr with every one of `words`; or what was different.
 fn refused(args: &[&str], words: &[&str]) -> Result<(), String> {
-    let output = run(args);
+    refused_with(args, "", words)
+}
+
+/// As [`refused`], with `input` on standard input.
+fn refused_with(args: &[&str], input: &str, words: &[&str]) -> Result<(), String> {
+    let output = run_fed(args, input);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     let wrong = |what: String| Err(format!("shaper {args:?}: {what}\nstderr: {stderr}"));
     if output.status.code() != Some(2) {
@@ -278,6 +377,18 @@ fn bad_shapes_are_refused_with_the_value_and_the_legal_forms() {
     check_table(
         BAD_SHAPES.iter().map(|&(args, words)| ([&["apply", "--ns", "inst-1"], args].concat(), words)),
     );
+}
+
+#[test]
+fn bad_files_are_refused_with_the_place_the_value_and_the_legal_forms() {
+    let args = ["apply", "--ns", "inst-1", "--file", "-"];
+    let refused = |(input, words): &(&str, &[&str])| {
+        refused_with(&args, input, &[words, &["standard input"][..]].concat())
+            .err()
+            .map(|why| format!("{input:?}: {why}"))
+    };
+    let failures: Vec<String> = BAD_FILES.iter().filter_map(refused).collect();
+    assert!(failures.is_empty(), "{} files failed:\n{}", failures.len(), failures.join("\n\n"));
 }
 
 #[test]
