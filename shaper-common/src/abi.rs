@@ -307,6 +307,14 @@ pub struct Link {
     pub gso_max_segs_before: u32,
     /// The link's `gso_max_segs` as we set it, valid with [`undo::GSO_MAX_SEGS`].
     pub gso_max_segs_set: u32,
+    /// The link's MTU before, valid with [`undo::MTU`].
+    pub mtu_before: u32,
+    /// The link's MTU as we set it, valid with [`undo::MTU`].
+    pub mtu_set: u32,
+    /// The `gso_max_segs` of the link's peer before, valid with [`undo::PEER_GSO_MAX_SEGS`].
+    pub peer_gso_max_segs_before: u32,
+    /// The `gso_max_segs` of the link's peer as we set it, valid with [`undo::PEER_GSO_MAX_SEGS`].
+    pub peer_gso_max_segs_set: u32,
     /// Rules in force; zero: none yet, and every packet passes.
     pub rules: u32,
     /// 1 when the user asked for this engine, 0 when it was picked.
@@ -339,6 +347,10 @@ pub mod undo {
     pub const ROUTE_LOCALNET: u32 = 1 << 4;
     /// We switched the loopback's `accept_local` on.
     pub const ACCEPT_LOCAL: u32 = 1 << 5;
+    /// We changed the MTU.
+    pub const MTU: u32 = 1 << 6;
+    /// We changed the `gso_max_segs` of the link's peer.
+    pub const PEER_GSO_MAX_SEGS: u32 = 1 << 7;
 }
 
 /// Who holds a packet until its departure time; discriminants of [`Link::engine`].
@@ -433,7 +445,7 @@ const _: () = {
     assert!(size_of::<Counters>() == 184);
     assert!(size_of::<Asked>() == 48 + size_of::<Counters>() && align_of::<Asked>() == 8);
     assert!(size_of::<Entry>() == size_of::<Rule>() + size_of::<Asked>());
-    assert!(size_of::<Link>() == 56 && align_of::<Link>() == 8);
+    assert!(size_of::<Link>() == 72 && align_of::<Link>() == 8);
     assert!(size_of::<HoldHeader>() == 16);
     assert!(size_of::<RelayReport>() == 88 + 8 * LATE_BUCKETS);
 };

@@ -71,6 +71,11 @@ const BAD_SHAPES: &[(&[&str], &[&str])] = &[
     (&["--latency", "10ms", "--jitter", "20ms"], &["jitter 20ms", "latency 10ms", "at most 10ms"]),
     (&["--latency", "10ms", "--jitter", "11ms", "--distribution", "pareto"], &["jitter 11ms", "at most 10ms"]),
     (&["--latency", "10ms", "--jitter", "10%"], &["'--jitter <TIME>'", "`%` is no unit"]),
+    // the link's MTU
+    (&["--mtu", "1279"], &["'--mtu <BYTES>'", "an MTU of 1279 is out of range", "from 1280", "takes IPv6 off"]),
+    (&["--mtu", "65536"], &["an MTU of 65536 is out of range", "65535"]),
+    (&["--mtu", "1500b"], &["`1500b` is not an MTU", "`1400`"]),
+    (&["--mtu", "1400", "--for", "5s"], &["nothing to apply"]),
     // rates
     (&["--bandwidth", "10"], &["'--bandwidth <RATE>'", "`10` has no unit", "`10mbit`"]),
     (&["--bandwidth", "8mbps"], &["`8mbps` is ambiguous", "bits or bytes?", "`8mbit` or `8MB/s`"]),

@@ -19,6 +19,7 @@ use crate::netlink::link::Link;
 use crate::plan::set::Wish;
 use crate::plan::{Needs, capable};
 use crate::probe::{self, Cap, Picked};
+use crate::report;
 use crate::shape::{Chance, Direction, EngineChoice, Named as _, Shape};
 use crate::target::link::choose;
 use crate::units::Probability;
@@ -34,6 +35,8 @@ struct Applied<'a> {
     #[serde(flatten)]
     asked: &'a Asked,
     outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<policy::Applied>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -70,6 +73,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         let what = format!("cannot shape {} of `{}` in `{target}`", asked.direction().name(), link.name);
         failure::engine(error).context(what)
     })?;
+    let note = note(&mut session, &requests)?;
     let applied = Applied {
         namespace: target.to_string(),
         link: &link.name,
@@ -78,6 +82,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         why: picked.why,
         asked: &asked,
         outcome: if args.dry_run { "dry-run" } else { word(&outcomes) },
+        note,
         policy: policy.map(|policy| policy::applied(&policy, args.dry_run)),
         commands: session.noted().to_vec(),
     };
@@ -95,6 +100,7 @@ fn requests(asked: &Asked, survey: &Survey, link: &Link, tether: Option<PathBuf>
         engine_asked: asked.engine != EngineChoice::Auto,
         wish: wish.clone(),
         flags: asked.flags(survey.attachment_of(link.ifindex, *direction)),
+        mtu: asked.mtu(survey.attachment_of(link.ifindex, *direction)),
         now_ns,
         seed,
         tether: tether.clone(),
@@ -146,6 +152,19 @@ fn goes_on(engine: Engine, direction: Direction, needs: &Needs) -> Result<(), St
     probe::choose(choice, direction, needs).map(drop).map_err(|error| error.to_string())
 }
 
+/// What has to be said of what was made.
+fn note(session: &mut Session, requests: &[Request]) -> Result<Option<&'static str>, Failure> {
+    let comes_in = |request: &Request| request.direction == abi::Direction::Ingress;
+    // A dry run has it among its commands.
+    let Some(request) = requests.iter().find(|request| comes_in(request)).filter(|_| !session.is_dry())
+    else {
+        return Ok(None);
+    };
+    let survey = session.survey().map_err(failure::netlink)?;
+    let found = survey.attachment_of(request.link.ifindex, request.direction);
+    Ok(found.and_then(|found| report::of_attachment(&survey, found, request.now_ns).note))
+}
+
 fn word(outcomes: &[Outcome]) -> &'static str {
     let any = |outcome| outcomes.contains(&outcome);
     if any(Outcome::Added) {
@@ -166,6 +185,7 @@ fn text(applied: &Applied<'_>) -> String {
     let words = asked.words();
     let mut text =
         format!("{outcome}: {direction} of `{link}` in `{namespace}`: {words} (engine {engine})\n");
+    text.extend(applied.note.map(|note| format!("note: {note}\n")));
     text.extend(applied.policy.iter().map(|policy| policy::text(policy, namespace)));
     for command in &applied.commands {
         text.push_str(command);

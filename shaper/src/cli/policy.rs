@@ -41,9 +41,9 @@ pub(super) fn is_alone(args: &ApplyArgs) -> Result<bool, Failure> {
         return usage("--keep says what `--policy deny-all` leaves reachable: give that too");
     }
     let RuleArgs { to, filter, after, file } = &args.rule;
-    let LinkArgs { down, shape_neighbours, fail_closed } = args.link;
+    let LinkArgs { down, mtu, shape_neighbours, fail_closed } = args.link;
     let is_of_a_rule = to.is_some() || filter.is_some() || after.is_some() || file.is_some();
-    let is_of_a_link = down || shape_neighbours || fail_closed;
+    let is_of_a_link = down || mtu.is_some() || shape_neighbours || fail_closed;
     if args.policy.policy.is_none() || is_of_a_rule || is_of_a_link || args.shape.parts()? != Parts::default()
     {
         return Ok(false);

@@ -146,6 +146,9 @@ fn text(body: &Body) -> String {
             (report.fail_closed, ", what nobody can hold is dropped"),
         ];
         flags.iter().filter(|(is_set, _)| *is_set).for_each(|(_, words)| text.push_str(words));
+        if let Some(mtu) = report.mtu {
+            let _ = write!(text, ", mtu {mtu}");
+        }
         text.push('\n');
         if let Some(rule) = &report.all_peers {
             let _ = writeln!(text, "  asked    {}", asked(rule));
@@ -159,6 +162,9 @@ fn text(body: &Body) -> String {
         }
         if let Some(rule) = report.all_peers.as_ref().filter(|rule| !rule.achieved.is_empty()) {
             let _ = writeln!(text, "  got      {}", got(&rule.achieved));
+        }
+        if let Some(note) = report.note {
+            let _ = writeln!(text, "  note     {note}");
         }
         if let Some(holder) = &report.holder {
             let _ = writeln!(text, "  holder   {}", held(holder, shape));

@@ -21,6 +21,7 @@ mod edt;
 mod finish;
 mod loopback;
 mod netem;
+mod peer;
 mod policy;
 mod relay;
 mod session;
@@ -45,6 +46,7 @@ pub use clear::{Clearance, Cleared, clear};
 pub use policy::{PolicyChange, PolicyRequest};
 pub use relay::PROCESS_NAME as RELAY_PROCESS_NAME;
 pub use session::Session;
+pub use settings::{mtu_of, note_of};
 
 /// Rules to put on one direction of a link.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ pub struct Request {
     pub wish: Wish,
     /// [`shaper_common::abi::link_flag`] bits.
     pub flags: u32,
+    /// The link's MTU in bytes; `None`: what it was.
+    pub mtu: Option<u32>,
     /// `CLOCK_MONOTONIC` time from which the rules' time limits are counted.
     pub now_ns: u64,
     /// The seed of new rules that have none.
@@ -95,7 +99,7 @@ impl Request {
             }
             Wish::Keep => old().is_empty(),
         };
-        is_empty && self.flags & link_flag::DOWN == 0
+        is_empty && self.flags & link_flag::DOWN == 0 && self.mtu.is_none()
     }
 
     /// What the rules will ask for, beside those of `found` that stay; no more than that, where the wish is that others come.
@@ -291,6 +295,7 @@ fn what_was_asked(found: &Attachment, request: &Request) -> Option<Request> {
     Some(Request {
         wish: Wish::Whole(rules),
         flags: record.flags,
+        mtu: mtu_of(record),
         engine: engine_of(found)?,
         engine_asked: record.engine_asked != 0,
         ..request.clone()
@@ -318,6 +323,7 @@ pub fn remove(session: &mut Session, to: To) -> Result<Vec<Cleared>, Error> {
             engine_asked: record.engine_asked != 0,
             wish: Wish::Remove(Some(to)),
             flags: record.flags,
+            mtu: mtu_of(record),
             now_ns: clock::now_ns(),
             seed: 0,
             tether: None,

@@ -2,23 +2,39 @@
 //!
 //! What a setting was, and what we made of it, is in the record of the attachment before it is changed. It is given back only if
 //! it still is what we set: a later change is somebody else's. Where the rules of both directions need the same setting, each has
-//! it in its record, and the last one gives it back.
+//! it in its record, and the last one gives it back; but the MTU, which nobody needs and somebody asked for, is in one record.
 
 use shaper_common::abi::{Direction, Link as Record, undo};
 
 use crate::attachment::{Attachment, Survey};
 use crate::bpf::Maps;
-use crate::netlink::Message;
 use crate::netlink::link::{self, Link, Settings};
+use crate::netlink::{self, Message};
 use crate::plan::{Needs, gso};
 
 use super::clear::gone;
+use super::peer::Peer;
 use super::{Error, Request, Session};
+
+/// Of a link whose senders are elsewhere and hand GSO frames to it, on ingress.
+const ONE_FATE: &str = "GSO frames that come in have one fate for all their segments";
+
+/// Which link has a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The link of the rules.
+    Link,
+    /// The other end of it, when it is a veth; whether that can be changed or not, the rules go on.
+    Peer,
+}
 
 /// One setting of a link.
 struct Setting {
     /// Its name, as `ip link` spells it.
     name: &'static str,
+    whose: Whose,
+    /// Whether one record of a link has it, whichever direction asks for it.
+    is_in_one_record: bool,
     /// Its bit in the record, an [`undo`] bit.
     bit: u32,
     /// What it is to be for these rules; `None`: what it was.
@@ -31,18 +47,60 @@ struct Setting {
     to: fn(u32) -> Settings<'static>,
 }
 
-const ALL: [Setting; 1] = [Setting {
-    name: "gso_max_segs",
-    bit: undo::GSO_MAX_SEGS,
-    // What comes into the loopback is what it sent.
-    wanted: |request, needs| {
-        let sends = request.direction == Direction::Egress || request.link.is_loopback();
-        gso::max_segs(needs).filter(|_| sends)
+const ALL: [Setting; 3] = [
+    Setting {
+        name: "gso_max_segs of the link",
+        whose: Whose::Link,
+        is_in_one_record: false,
+        bit: undo::GSO_MAX_SEGS,
+        // What comes into the loopback is what it sent.
+        wanted: |request, needs| {
+            let sends = request.direction == Direction::Egress || request.link.is_loopback();
+            gso::max_segs(needs).filter(|_| sends)
+        },
+        noted: |record| [&mut record.gso_max_segs_before, &mut record.gso_max_segs_set],
+        now: |link| link.gso_max_segs,
+        to: |segs| Settings { gso_max_segs: Some(segs), ..Settings::default() },
     },
-    noted: |record| [&mut record.gso_max_segs_before, &mut record.gso_max_segs_set],
-    now: |link| link.gso_max_segs,
-    to: |segs| Settings { gso_max_segs: Some(segs), ..Settings::default() },
-}];
+    Setting {
+        name: "gso_max_segs of the link's peer",
+        whose: Whose::Peer,
+        is_in_one_record: false,
+        bit: undo::PEER_GSO_MAX_SEGS,
+        // A link cuts what is longer than it may be into packets before it sends it (net/core/dev.c, gso_features_check).
+        wanted: |request, needs| {
+            let has_peer = request.direction == Direction::Ingress && !request.link.is_loopback();
+            gso::max_segs(needs).filter(|_| has_peer)
+        },
+        noted: |record| [&mut record.peer_gso_max_segs_before, &mut record.peer_gso_max_segs_set],
+        now: |link| link.gso_max_segs,
+        to: |segs| Settings { gso_max_segs: Some(segs), ..Settings::default() },
+    },
+    Setting {
+        name: "mtu of the link",
+        whose: Whose::Link,
+        is_in_one_record: true,
+        bit: undo::MTU,
+        wanted: |request, _| request.mtu,
+        noted: |record| [&mut record.mtu_before, &mut record.mtu_set],
+        now: |link| Some(link.mtu),
+        to: |bytes| Settings { mtu: Some(bytes), ..Settings::default() },
+    },
+];
+
+/// The MTU that somebody asked for, in bytes, by the record of an attachment.
+#[must_use]
+pub fn mtu_of(record: &Record) -> Option<u32> {
+    (record.undo & undo::MTU != 0).then_some(record.mtu_set)
+}
+
+/// What has to be said of an attachment whose rules need single packets and may meet more than one at a time.
+#[must_use]
+pub fn note_of(direction: Direction, link: &Link, record: &Record, needs: &Needs) -> Option<&'static str> {
+    let may_meet =
+        direction == Direction::Ingress && !link.is_loopback() && record.undo & undo::PEER_GSO_MAX_SEGS == 0;
+    gso::max_segs(needs).filter(|_| may_meet).map(|_| ONE_FATE)
+}
 
 /// What a setting was and what we set it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +136,30 @@ fn steps(wanted: Option<u32>, now: u32, held: Option<Held>, other: Option<Held>)
     Steps { back, held: Some(Held { before, set }), set: Some(set).filter(|set| *set != now) }
 }
 
+/// A link that has a setting.
+enum Place {
+    Link(Link),
+    Peer(Peer),
+}
+
+impl Place {
+    fn link(&self) -> &Link {
+        match self {
+            Self::Link(link) => link,
+            Self::Peer(peer) => &peer.link,
+        }
+    }
+
+    fn send(&mut self, session: &mut Session, message: Message<'static>) -> Result<(), netlink::Error> {
+        match self {
+            // In a dry run what the other direction sets was only noted.
+            Self::Link(_) if session.noted().iter().any(|noted| noted == message.command()) => Ok(()),
+            Self::Link(_) => session.send(vec![message]),
+            Self::Peer(peer) => peer.send(session, message),
+        }
+    }
+}
+
 impl Setting {
     fn held(&self, mut record: Record) -> Option<Held> {
         let is_held = record.undo & self.bit != 0;
@@ -91,15 +173,63 @@ impl Setting {
         [*before, *set] = held.map_or([0, 0], |held| [held.before, held.set]);
     }
 
-    /// What the record of the link's other direction says.
-    fn held_by_other(&self, survey: &Survey, link: &Link, direction: Direction) -> Option<Held> {
-        let mut others = survey.attachments.iter().filter(|other| other.link.ifindex == link.ifindex);
-        let other = others.find(|other| other.direction != direction)?;
-        self.held(*other.record.as_ref().ok()?)
+    /// What the record of an attachment says.
+    fn held_by(&self, found: &Attachment) -> Option<Held> {
+        self.held(*found.record.as_ref().ok()?)
     }
 
-    fn message(&self, link: &Link, value: u32) -> Message<'static> {
-        link::set(&link.device(), &(self.to)(value))
+    /// Where it is and what it is there; `None` where nobody can tell.
+    fn place(&self, session: &mut Session, link: &Link) -> Option<(Place, u32)> {
+        let place = match self.whose {
+            Whose::Link => Place::Link(link.clone()),
+            Whose::Peer => Place::Peer(Peer::find(session, link)?),
+        };
+        let now = (self.now)(place.link())?;
+        Some((place, now))
+    }
+
+    fn message(&self, place: &Place, value: u32) -> Message<'static> {
+        link::set(&place.link().device(), &(self.to)(value))
+    }
+
+    fn note(
+        &self,
+        session: &mut Session,
+        maps: &Maps,
+        record: &mut Record,
+        held: Option<Held>,
+    ) -> Result<(), Error> {
+        self.hold(record, held);
+        if session.effect(|| format!("record of the {}", self.name)) {
+            maps.set_link(record)?;
+        }
+        Ok(())
+    }
+
+    /// Goes the steps; when the link refuses the value, it is as before, and so is the record.
+    fn go(
+        &self,
+        session: &mut Session,
+        place: &mut Place,
+        steps: &Steps,
+        maps: &Maps,
+        record: &mut Record,
+    ) -> Result<bool, Error> {
+        let was = self.held(*record);
+        if steps.held == was && steps.back.is_none() && steps.set.is_none() {
+            return Ok(false);
+        }
+        if let Some(value) = steps.back {
+            gone(place.send(session, self.message(place, value)))?;
+        }
+        self.note(session, maps, record, steps.held)?;
+        let Some(value) = steps.set else { return Ok(true) };
+        let Err(error) = place.send(session, self.message(place, value)) else { return Ok(true) };
+        self.note(session, maps, record, was)?;
+        if let (Some(_), Some(was)) = (steps.back, was) {
+            place.send(session, self.message(place, was.set))?;
+        }
+        if self.whose == Whose::Peer { Ok(false) } else { Err(error.into()) }
     }
 }
 
@@ -114,61 +244,47 @@ pub(super) fn set(
     maps: &Maps,
     record: &mut Record,
 ) -> Result<bool, Error> {
+    // As it is now: another engine's shape that was just cleared gave back what it had set.
+    let Some(link) = survey.links.iter().find(|now| now.ifindex == request.link.ifindex) else {
+        return Ok(false);
+    };
+    let other = other_direction(survey, link.ifindex, request.direction);
     let mut is_changed = false;
     for setting in &ALL {
         let (wanted, held) = ((setting.wanted)(request, needs), setting.held(*record));
         if wanted.is_none() && held.is_none() {
             continue;
         }
-        // As it is now: another engine's shape that was just cleared gave back what it had set.
-        let link = survey.links.iter().find(|now| now.ifindex == request.link.ifindex);
-        let Some((link, now)) = link.and_then(|link| Some((link, (setting.now)(link)?))) else { continue };
-        let steps = steps(wanted, now, held, setting.held_by_other(survey, link, request.direction));
-        is_changed |= setting.go(session, link, &steps, maps, record)?;
+        let Some((mut place, now)) = setting.place(session, link) else {
+            match wanted {
+                Some(_) if setting.whose == Whose::Peer => drop(session.effect(|| ONE_FATE.to_owned())),
+                Some(_) => {}
+                None => setting.note(session, maps, record, None)?,
+            }
+            continue;
+        };
+        let other_held =
+            other.and_then(|other| setting.held_by(other)).filter(|_| setting.whose == Whose::Link);
+        if let (true, Some(_), Some((maps, record))) =
+            (setting.is_in_one_record && wanted.is_some(), other_held, other.and_then(parts))
+        {
+            let steps = steps(wanted, now, other_held, None);
+            is_changed |= setting.go(session, &mut place, &steps, maps, &mut record.clone())?;
+            continue;
+        }
+        let steps = steps(wanted, now, held, other_held);
+        is_changed |= setting.go(session, &mut place, &steps, maps, record)?;
     }
     Ok(is_changed)
 }
 
-impl Setting {
-    /// Goes the steps; when the link refuses the value, it is as before, and so is the record.
-    fn go(
-        &self,
-        session: &mut Session,
-        link: &Link,
-        steps: &Steps,
-        maps: &Maps,
-        record: &mut Record,
-    ) -> Result<bool, Error> {
-        let was = self.held(*record);
-        if steps.held == was && steps.back.is_none() && steps.set.is_none() {
-            return Ok(false);
-        }
-        if let Some(value) = steps.back {
-            session.send(vec![self.message(link, value)])?;
-        }
-        self.note(session, maps, record, steps.held)?;
-        let Some(value) = steps.set else { return Ok(true) };
-        let Err(error) = session.send(vec![self.message(link, value)]) else { return Ok(true) };
-        self.note(session, maps, record, was)?;
-        if let (Some(_), Some(was)) = (steps.back, was) {
-            session.send(vec![self.message(link, was.set)])?;
-        }
-        Err(error.into())
-    }
+fn parts(found: &Attachment) -> Option<(&Maps, &Record)> {
+    Some((found.maps.as_ref().ok()?, found.record.as_ref().ok()?))
+}
 
-    fn note(
-        &self,
-        session: &mut Session,
-        maps: &Maps,
-        record: &mut Record,
-        held: Option<Held>,
-    ) -> Result<(), Error> {
-        self.hold(record, held);
-        if session.effect(|| format!("record of the link's {}", self.name)) {
-            maps.set_link(record)?;
-        }
-        Ok(())
-    }
+fn other_direction(survey: &Survey, ifindex: u32, direction: Direction) -> Option<&Attachment> {
+    let mut others = survey.attachments.iter().filter(|other| other.link.ifindex == ifindex);
+    others.find(|other| other.direction != direction)
 }
 
 /// Gives back what the rules of an attachment that goes had set; `is_last`: no other direction of the link has rules any more.
@@ -178,12 +294,14 @@ pub(super) fn give_back(
     found: &Attachment,
     is_last: bool,
 ) -> Result<(), Error> {
-    let Ok(record) = found.record else { return Ok(()) };
-    for setting in ALL.iter().filter(|setting| setting.held(record).is_some()) {
-        let other = setting.held_by_other(survey, &found.link, found.direction).filter(|_| !is_last);
-        let Some(now) = (setting.now)(&found.link) else { continue };
-        if let Some(value) = steps(None, now, setting.held(record), other).back {
-            gone(session.send(vec![setting.message(&found.link, value)]))?;
+    let other = other_direction(survey, found.link.ifindex, found.direction).filter(|_| !is_last);
+    for setting in &ALL {
+        let Some(held) = setting.held_by(found) else { continue };
+        // A peer that is gone, or that cannot be found any more, is as good as given back.
+        let Some((mut place, now)) = setting.place(session, &found.link) else { continue };
+        let other = other.and_then(|other| setting.held_by(other)).filter(|_| setting.whose == Whose::Link);
+        if let Some(value) = steps(None, now, Some(held), other).back {
+            gone(place.send(session, setting.message(&place, value)))?;
         }
     }
     Ok(())
@@ -192,9 +310,49 @@ pub(super) fn give_back(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::shape_of;
 
     fn held(before: u32, set: u32) -> Option<Held> {
         Some(Held { before, set })
+    }
+
+    #[test]
+    fn what_comes_in_whole_is_said() {
+        let veth = Link { flags: 0, ..link() };
+        let lo = Link { flags: libc::IFF_LOOPBACK.cast_unsigned(), ..link() };
+        let found = Record { undo: undo::PEER_GSO_MAX_SEGS, ..Record::default() };
+        let none = Record::default();
+        let [loss, latency] = ["loss=1%", "latency=1ms"].map(|text| Needs::from(shape_of(text)));
+        for (direction, link, record, needs, is_said) in [
+            (Direction::Ingress, &veth, &none, &loss, true),
+            (Direction::Ingress, &veth, &found, &loss, false),
+            (Direction::Ingress, &veth, &none, &latency, false),
+            (Direction::Ingress, &lo, &none, &loss, false),
+            (Direction::Egress, &veth, &none, &loss, false),
+        ] {
+            assert_eq!(
+                note_of(direction, link, record, needs).is_some(),
+                is_said,
+                "{direction:?} {link:?} {record:?}"
+            );
+        }
+    }
+
+    fn link() -> Link {
+        Link {
+            ifindex: 2,
+            name: "eth0".to_owned(),
+            kind: None,
+            ifalias: None,
+            flags: 0,
+            mtu: 1500,
+            txqlen: 0,
+            gso_max_segs: None,
+            gso_max_size: None,
+            mac: None,
+            peer_ifindex: None,
+            peer_netnsid: None,
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod error;
 mod family;
 pub mod link;
 mod message;
+pub mod nsid;
 pub mod route;
 pub mod rule;
 mod socket;

@@ -36,6 +36,11 @@ constants! {
         IN6_ADDR_GEN_MODE_EUI64: u8 = 0;
         IN6_ADDR_GEN_MODE_NONE: u8 = 1;
     }
+    "net_namespace.h" {
+        NETNSA_NSID: u16 = 1;
+        NETNSA_FD: u16 = 3;
+        NETNSA_NSID_NOT_ASSIGNED: i32 = -1;
+    }
     "veth.h" {
         VETH_INFO_PEER: u16 = 1;
     }

@@ -8,7 +8,7 @@ use crate::attachment::Attachment;
 use crate::engine;
 use crate::plan::rule;
 use crate::rules::file::{Document, Entry};
-use crate::rules::{RuleParts, To};
+use crate::rules::{Mtu, RuleParts, To};
 use crate::shape::{self, EngineChoice};
 
 /// What the attachments of one link have been asked for, at `now_ns` (`CLOCK_MONOTONIC`): rules whose time is over are left out, and
@@ -23,6 +23,8 @@ pub fn of_link(found: &[&Attachment], now_ns: u64) -> Document {
             document.shape_neighbours |= record.flags & link_flag::SHAPE_NEIGHBOURS != 0;
             document.fail_closed |= record.flags & link_flag::FAIL_CLOSED != 0;
             document.down |= record.flags & link_flag::DOWN != 0;
+            let mtu = engine::mtu_of(record).and_then(|bytes| Mtu::try_from(bytes).ok());
+            document.mtu = document.mtu.or(mtu);
             let engine = engine::engine_of(attachment).filter(|_| record.engine_asked != 0);
             document.engine = document.engine.or_else(|| engine.map(EngineChoice::from));
         }

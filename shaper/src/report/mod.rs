@@ -41,6 +41,12 @@ pub struct Report {
     /// Whether nothing passes at all.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub down: bool,
+    /// The link's MTU in bytes, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// What rules for single packets cannot do here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
     /// The rule for all peers, if there is one.
     #[serde(flatten)]
     pub all_peers: Option<RuleReport>,
@@ -100,6 +106,8 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
         shape_neighbours: false,
         fail_closed: false,
         down: false,
+        mtu: None,
+        note: None,
         all_peers: None,
         rules: Vec::new(),
         counters: None,
@@ -119,11 +127,13 @@ pub fn of_attachment(survey: &Survey, found: &Attachment, now_ns: u64) -> Report
     report.shape_neighbours = has(link_flag::SHAPE_NEIGHBOURS);
     report.fail_closed = has(link_flag::FAIL_CLOSED);
     report.down = has(link_flag::DOWN);
+    report.mtu = engine::mtu_of(record);
     report.holder = engine.and_then(|engine| holder::of(survey, found, engine));
     if let Err(error) = look_at_rules(&mut report, survey, found, (maps, record), now_ns) {
         report.state = State::Unreadable(error.to_string());
         return report;
     }
+    report.note = engine::note_of(found.direction, &found.link, record, &report.needs());
     let is_over = |rule: &RuleReport| rule.time_left.is_some_and(|left| left.is_zero());
     report.state = if record.rules == 0 {
         State::Incomplete

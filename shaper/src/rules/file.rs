@@ -21,7 +21,7 @@ pub use document::{Document, Entry};
 pub use error::Error;
 pub use format::Format;
 
-use super::{RULES_MAX, Rule, RuleSet};
+use super::{Mtu, RULES_MAX, Rule, RuleSet};
 use crate::shape::{Direction, EngineChoice, Measured};
 use crate::target::link::is_link_name;
 
@@ -37,8 +37,8 @@ pub type Files<'f> = dyn FnMut(&str) -> Result<Measured, String> + 'f;
 
 /// What `shaper apply -f FILE` takes: rules, and what holds for all of them.
 ///
-/// The keys are those of [`Document`]; at the top `dev`, `direction`, `engine`, `seed`, `shape_neighbours`, `fail_closed`, `down` and
-/// `rules`, a list in which each rule has the keys of [`super::RuleParts`] and perhaps a `direction` of its own. `rules = []` says
+/// The keys are those of [`Document`]; at the top `dev`, `direction`, `engine`, `seed`, `shape_neighbours`, `fail_closed`, `down`,
+/// `mtu` and `rules`, a list in which each rule has the keys of [`super::RuleParts`] and perhaps a `direction` of its own. `rules = []` says
 /// that there are to be none; to leave `rules` out is refused, so that an empty file takes nothing away, unless the link is
 /// to be `down`.
 ///
@@ -70,6 +70,7 @@ pub struct File {
     shape_neighbours: bool,
     fail_closed: bool,
     down: bool,
+    mtu: Option<Mtu>,
     rules: Vec<(Direction, Rule)>,
 }
 
@@ -100,7 +101,8 @@ impl File {
     ///
     /// The first thing that is wrong, with its path.
     pub fn new(document: Document) -> Result<Self, Error> {
-        let Document { dev, direction, engine, seed, shape_neighbours, fail_closed, down, rules } = document;
+        let Document { dev, direction, engine, seed, shape_neighbours, fail_closed, down, mtu, rules } =
+            document;
         if let Some(dev) = dev.as_deref().filter(|dev| !is_link_name(dev)) {
             return Err(Error::Link { name: crate::units::quote(dev) });
         }
@@ -127,7 +129,7 @@ impl File {
             rules.push((direction, rule));
         }
         let engine = engine.unwrap_or_default();
-        Ok(Self { dev, direction, engine, seed, shape_neighbours, fail_closed, down, rules })
+        Ok(Self { dev, direction, engine, seed, shape_neighbours, fail_closed, down, mtu, rules })
     }
 
     /// The document as a text that [`Self::parse`] reads to the same.
@@ -178,6 +180,12 @@ impl File {
     #[must_use]
     pub fn down(&self) -> bool {
         self.down
+    }
+
+    /// The link's MTU; `None` for what it is without us.
+    #[must_use]
+    pub fn mtu(&self) -> Option<Mtu> {
+        self.mtu
     }
 
     /// The rules of one direction.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
-pub use list::{Found, Name, list};
+pub use list::{Found, Name, find, list};
 pub use lock::Lock;
 
 /// Where `ip netns` keeps its names; the second is for systems where it is not a link to the first.

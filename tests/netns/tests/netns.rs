@@ -46,6 +46,8 @@ mod rtt;
 mod rules;
 #[path = "netns/selection.rs"]
 mod selection;
+#[path = "netns/settings.rs"]
+mod settings;
 #[path = "netns/throughput.rs"]
 mod throughput;
 #[path = "netns/trace.rs"]
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
             throughput::cases(),
             idempotence::cases(),
             restore::cases(),
+            settings::cases(),
             death::cases(),
             expiry::cases(),
             rules::cases(),

@@ -12,10 +12,11 @@ use crate::attachment::Attachment;
 use crate::cli::args::{ApplyArgs, LinkArgs};
 use crate::cli::distribution;
 use crate::cli::exit::{Code, Failure};
+use crate::engine;
 use crate::plan::Needs;
 use crate::plan::set::Wish;
 use crate::rules::file::{self, Format};
-use crate::rules::{File, Filter, Rule, RuleParts};
+use crate::rules::{File, Filter, Mtu, Rule, RuleParts};
 use crate::shape::{Direction, EngineChoice, Named as _};
 
 /// What is asked for.
@@ -42,6 +43,8 @@ pub(super) struct Asked {
     rules: Option<usize>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     down: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<Mtu>,
 }
 
 /// A rule as `--json` tells it.
@@ -79,9 +82,9 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
         time_limit: args.time_limit,
         shape: args.shape.parts()?,
     };
-    let LinkArgs { down, shape_neighbours, fail_closed } = args.link;
-    let is_only_down = down && parts == RuleParts::default();
-    let rule = if is_only_down { None } else { Some(Rule::new(parts)?) };
+    let LinkArgs { down, mtu, shape_neighbours, fail_closed } = args.link;
+    let is_of_the_link = (down || mtu.is_some()) && parts == RuleParts::default();
+    let rule = if is_of_the_link { None } else { Some(Rule::new(parts)?) };
     let wish = rule.map_or(Wish::Keep, |rule| Wish::Put(Box::new(rule)));
     Ok(Asked {
         dev: args.dev.clone(),
@@ -92,6 +95,7 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
         rule: rule.map(|rule| told(&rule)),
         rules: None,
         down,
+        mtu,
     })
 }
 
@@ -112,6 +116,7 @@ fn of_file(args: &ApplyArgs, file: &File) -> Result<Asked, Failure> {
         flags: flags(file.down(), file.shape_neighbours(), file.fail_closed()),
         rule: None,
         down: file.down(),
+        mtu: file.mtu(),
     })
 }
 
@@ -186,8 +191,19 @@ impl Asked {
     /// The flags of a link: those asked for; a rule for some peers leaves those that are there, but for a link that is down.
     pub(super) fn flags(&self, found: Option<&Attachment>) -> u32 {
         let had = found.and_then(|found| found.record.as_ref().ok()).map_or(0, |record| record.flags);
-        let is_one_more = self.down || self.rule.as_ref().is_some_and(|rule| rule.to.is_some());
-        if is_one_more { self.flags | had & !link_flag::DOWN } else { self.flags }
+        if self.is_one_more() { self.flags | had & !link_flag::DOWN } else { self.flags }
+    }
+
+    /// The MTU of a link: the one asked for, or the one that an earlier `apply` asked for, as with its flags.
+    pub(super) fn mtu(&self, found: Option<&Attachment>) -> Option<u32> {
+        let had = || engine::mtu_of(found?.record.as_ref().ok()?);
+        self.mtu.map(Mtu::bytes).or_else(|| had().filter(|_| self.is_one_more()))
+    }
+
+    /// Whether what is asked for comes beside what is there.
+    fn is_one_more(&self) -> bool {
+        let is_of_the_link = self.rule.is_none() && self.rules.is_none();
+        self.down || is_of_the_link || self.rule.as_ref().is_some_and(|rule| rule.to.is_some())
     }
 
     /// What is asked for, in words.
@@ -196,6 +212,7 @@ impl Asked {
         if self.down {
             words.push("down".to_owned());
         }
+        words.extend(self.mtu.map(|mtu| format!("mtu {mtu}")));
         match (&self.rules, &self.rule) {
             (Some(rules), _) => words.push(format!("{rules} rule{}", if *rules == 1 { "" } else { "s" })),
             (None, Some(rule)) => words.push(rule.words()),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::value;
-use crate::rules::{Filter, To};
+use crate::rules::{Filter, Mtu, To};
 use crate::units::Delay;
 
 /// For whom a rule is, and its filter.
@@ -26,7 +26,7 @@ pub struct RuleArgs {
     #[arg(
         short = 'f', long = "file", value_name = "FILE",
         conflicts_with_all = [
-            "to", "filter", "after", "time_limit", "direction", "down", "shape_neighbours", "fail_closed", "latency", "jitter",
+            "to", "filter", "after", "time_limit", "direction", "down", "mtu", "shape_neighbours", "fail_closed", "latency", "jitter",
             "distribution", "jitter_correlation", "keep_order", "reorder", "reorder_correlation", "reorder_gap", "bandwidth",
             "queue", "burst", "overhead", "ecn", "loss", "loss_correlation", "loss_gemodel", "loss_state", "loss_pattern",
             "duplicate", "duplicate_correlation", "corrupt", "corrupt_correlation", "seed",
@@ -42,6 +42,9 @@ pub struct LinkArgs {
     /// Nothing passes, whatever it is, as if the cable were pulled; addresses and routes stay
     #[arg(long)]
     pub down: bool,
+    /// The link's MTU, 1280 to 65535 bytes, until `clear` or an `apply` to all peers without it
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<Mtu>,
     /// Shape ARP and IPv6 neighbour discovery, too, by the rule for all peers
     #[arg(long)]
     pub shape_neighbours: bool,

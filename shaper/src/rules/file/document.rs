@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::super::rule;
 use super::super::split::{Own, Split, fill};
 use super::{Error, File, Format, RULES_MAX, read};
-use crate::rules::{self, RuleParts};
+use crate::rules::{self, Mtu, RuleParts};
 use crate::shape::{Direction, EngineChoice};
 
 /// What a file says, each key or nothing; [`File::new`] checks it.
@@ -36,6 +36,9 @@ pub struct Document {
     /// The link is to be down.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub down: bool,
+    /// The link's MTU; what it is without us when nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<Mtu>,
     /// The rules, at most [`RULES_MAX`]; an empty list for none.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "entries")]
     pub rules: Option<Vec<Entry>>,
@@ -84,6 +87,7 @@ impl From<&File> for Document {
             shape_neighbours: file.shape_neighbours,
             fail_closed: file.fail_closed,
             down: file.down,
+            mtu: file.mtu,
             rules: Some(file.rules.iter().map(entry).collect()),
         }
     }

@@ -16,6 +16,7 @@ engine = "edt"
 seed = 18446744073709551615
 shape_neighbours = true
 fail_closed = true
+mtu = 1400
 
 [[rules]]
 latency = "10ms"
@@ -43,6 +44,7 @@ engine: edt
 seed: 18446744073709551615
 shape_neighbours: true
 fail_closed: true
+mtu: 1400
 rules:
   - latency: 10ms
     loss_pattern: 0010
@@ -50,7 +52,7 @@ rules:
   - to: "[fd00::/64]:*/udp"
 "#;
 const JSON: &str = r#"
-{"dev": "eth0", "direction": "both", "engine": "edt", "seed": 18446744073709551615, "shape_neighbours": true, "fail_closed": true,
+{"dev": "eth0", "direction": "both", "engine": "edt", "seed": 18446744073709551615, "shape_neighbours": true, "fail_closed": true, "mtu": 1400,
  "rules": [
   {"latency": "10ms", "loss_pattern": "0010"},
   {"to": "10.0.0.5:80/tcp", "direction": "ingress", "filter": "drop", "after": "10s", "for": "1min", "latency": "10ms",
@@ -84,7 +86,7 @@ fn one_schema_for_three_formats() {
         (file.dev(), file.direction(), file.engine()),
         (Some("eth0"), Direction::Both, EngineChoice::Edt)
     );
-    assert_eq!(file.seed(), Some(u64::MAX));
+    assert_eq!((file.seed(), file.mtu().map(Mtu::bytes)), (Some(u64::MAX), Some(1400)));
     assert!(file.shape_neighbours() && file.fail_closed() && !file.down());
     let dropped = r#"{"to":"10.0.0.5:80/tcp","filter":"drop","after":"10s","for":"60s","latency":"10ms","jitter":"1ms","keep_order":true,"seed":7}"#;
     let rules = [r#"{"latency":"10ms","loss_pattern":"0010"}"#, dropped, r#"{"to":"[fd00::/64]:*/udp"}"#]
@@ -179,6 +181,14 @@ fn says_where_what_is_wrong() {
         (Yaml, "dev: 5", "dev: the number `5` is here: write a text in quotes"),
         (Yaml, "down: yes", "down: the text `yes` is here: write `true` or `false`"),
         (Toml, "down = 1", "down: the number `1` is here: write `true` or `false`"),
+        (
+            Toml,
+            "mtu = 1000\nrules = []",
+            "mtu: an MTU of 1000 is out of range: give from 1280 (below, the kernel takes IPv6 off",
+        ),
+        (Json, r#"{"mtu": 65536}"#, "mtu: an MTU of 65536 is out of range"),
+        (Yaml, "mtu: '1400'", "mtu: the text `1400` is here: write a whole number from 0 to 4294967295"),
+        (Yaml, "mtu: 1400", "rules: there are none"),
         (
             Toml,
             "seed = -1",
@@ -483,14 +493,25 @@ pub(super) fn any_file() -> impl Strategy<Value = File> {
     let engine = prop::option::of(prop::sample::select(EngineChoice::ALL));
     let dev = prop::option::of("[^/:\\s\\p{C}]{1,3}|[a-z0-9@.\"'\\\\-]{1,15}|true|null|1e5|~|0x1f");
     let rules = prop::collection::vec((direction(), any_rule()), 0..5);
-    let flags = any::<[bool; 3]>();
+    let flags = (any::<[bool; 3]>(), prop::option::of(Mtu::MIN..=Mtu::MAX));
     (dev, direction(), engine, any::<Option<u64>>(), flags, rules).prop_filter_map(
         "a name or rules that cannot be",
-        |(dev, direction, engine, seed, [shape_neighbours, fail_closed, down], rules)| {
+        |(dev, direction, engine, seed, ([shape_neighbours, fail_closed, down], mtu), rules)| {
             let entry = |(direction, rule): (_, Rule)| Entry { direction, rule: rule.into() };
             let rules = Some(rules.into_iter().map(entry).collect());
-            File::new(Document { dev, direction, engine, seed, shape_neighbours, fail_closed, down, rules })
-                .ok()
+            let mtu = mtu.and_then(|bytes| Mtu::try_from(bytes).ok());
+            File::new(Document {
+                dev,
+                direction,
+                engine,
+                seed,
+                shape_neighbours,
+                fail_closed,
+                down,
+                mtu,
+                rules,
+            })
+            .ok()
         },
     )
 }

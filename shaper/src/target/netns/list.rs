@@ -1,6 +1,6 @@
 //! Finding the namespaces that there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -73,6 +73,22 @@ pub fn list() -> Vec<Found> {
     let mut found: Vec<_> = found.into_values().collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
+}
+
+/// Finds the namespace that `is` tells, of those of [`list`]: the caller's own first, then those with a name, then those of processes.
+///
+/// Each is asked about once, and none behind the one that is found.
+pub fn find(mut is: impl FnMut(&Netns) -> bool) -> Option<Netns> {
+    let of_processes =
+        pids().into_iter().map(|pid| (format!("process {pid}"), format!("/proc/{pid}/ns/net").into()));
+    let mut seen = BTreeSet::new();
+    std::iter::once(("self".to_owned(), PathBuf::from(CURRENT))).chain(named()).chain(of_processes).find_map(
+        |(name, path)| {
+            // Cheaper than to open each one of a thousand processes.
+            identify(&path).filter(|id| seen.insert(*id))?;
+            open(&path, name).ok().filter(|netns| is(netns))
+        },
+    )
 }
 
 /// Returns the names of `ip netns`, sorted.
