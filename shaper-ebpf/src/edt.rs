@@ -1,7 +1,7 @@
 //! Engine `edt`: the departure time goes on the packet, and the link's `fq` qdisc holds it until then.
 
 use aya_ebpf::bindings::TC_ACT_STOLEN;
-use aya_ebpf::helpers::generated::{bpf_clone_redirect, bpf_skb_set_tstamp};
+use aya_ebpf::helpers::generated::{bpf_clone_redirect, bpf_set_hash, bpf_skb_set_tstamp};
 use aya_ebpf::programs::TcContext;
 use shaper_common::abi::Link;
 use shaper_common::decide::Departure;
@@ -26,8 +26,12 @@ impl Holder for Fq {
 
     /// Stamps a clone and sends that.
     #[inline(always)]
-    fn take_copy(ctx: &TcContext, _: &Link, departure: Departure) -> bool {
+    fn take_copy(ctx: &TcContext, _: &Link, departure: Departure, flow: u32) -> bool {
         let skb = packet::skb(ctx);
+        // A clone has no socket, so `fq` goes by its hash. It looks at a flow again only when the packet in front of it may leave,
+        // and one that comes with less delay would wait for it (net/sched/sch_fq.c, fq_dequeue).
+        // SAFETY: the context pointer is valid for the program's whole run.
+        unsafe { bpf_set_hash(skb, flow) };
         // SAFETY: the context pointer is valid for the program's whole run.
         if unsafe { bpf_skb_set_tstamp(skb, departure.at_ns, BPF_SKB_TSTAMP_DELIVERY_MONO) } != 0 {
             return false;
@@ -47,8 +51,8 @@ impl Holder for Fq {
     /// The original is consumed at once, because a packet that `fq` holds would count against TCP small queues (10 ms of
     /// delay: 51 Mbit/s instead of 2.3 Gbit/s).
     #[inline(always)]
-    fn take(ctx: &TcContext, link: &Link, departure: Departure) -> Option<i32> {
-        Self::take_copy(ctx, link, departure).then_some(TC_ACT_STOLEN as i32)
+    fn take(ctx: &TcContext, link: &Link, departure: Departure, flow: u32) -> Option<i32> {
+        Self::take_copy(ctx, link, departure, flow).then_some(TC_ACT_STOLEN as i32)
     }
 }
 

@@ -33,14 +33,14 @@ impl Holder for Tap {
     }
 
     #[inline(always)]
-    fn take_copy(ctx: &TcContext, link: &Link, departure: Departure) -> bool {
+    fn take_copy(ctx: &TcContext, link: &Link, departure: Departure, _: u32) -> bool {
         write_departure(ctx, departure);
         // SAFETY: the context pointer is valid for the program's whole run.
         unsafe { bpf_clone_redirect(packet::skb(ctx), link.holder_ifindex, 0) == 0 }
     }
 
     #[inline(always)]
-    fn take(ctx: &TcContext, link: &Link, departure: Departure) -> Option<i32> {
+    fn take(ctx: &TcContext, link: &Link, departure: Departure, _: u32) -> Option<i32> {
         write_departure(ctx, departure);
         // SAFETY: no memory is passed.
         Some(unsafe { bpf_redirect(link.holder_ifindex, 0) as i32 })

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::TC_ACT_STOLEN;
 use aya_ebpf::programs::TcContext;
-use shaper_common::abi::{Counters, Link, link_flag};
+use shaper_common::abi::{Counters, Link, Rule, link_flag};
 use shaper_common::decide::{Copied, Departure, Fate, Frame, decide};
 use shaper_common::probability::is_less;
 use shaper_common::trace::fate;
@@ -16,10 +16,10 @@ use crate::{maps, packet, rules, trace};
 pub(crate) trait Holder {
     /// Whether it is there now.
     fn is_there(ctx: &TcContext, link: &Link, now_ns: u64) -> bool;
-    /// Gives it a copy of the packet.
-    fn take_copy(ctx: &TcContext, link: &Link, departure: Departure) -> bool;
+    /// Gives it a copy of the packet. Packets of one `flow` depart in the order in which they come, but for copies.
+    fn take_copy(ctx: &TcContext, link: &Link, departure: Departure, flow: u32) -> bool;
     /// Gives it the packet; returns the verdict for what is left of it, or `None` when it could not.
-    fn take(ctx: &TcContext, link: &Link, departure: Departure) -> Option<i32>;
+    fn take(ctx: &TcContext, link: &Link, departure: Departure, flow: u32) -> Option<i32>;
 }
 
 /// Shapes a packet and returns the verdict.
@@ -83,7 +83,7 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
             outcome.fates |= fate::COPY_QUEUE_FULL;
         }
         Copied::Depart(departure) => {
-            if H::take_copy(ctx, link, departure) {
+            if H::take_copy(ctx, link, departure, flow_of(slot, rule, departure)) {
                 counters.duplicated += packets;
                 count_corrupted(counters, departure, packets);
                 outcome.fates |= fate::DUPLICATED | trace::if_corrupted(departure, fate::COPY_CORRUPTED);
@@ -94,7 +94,7 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
     // What leaves now as it is needs nobody to hold it.
     let verdict = if departure.at_ns <= now_ns && departure.corrupt == 0 {
         packet::PASS
-    } else if let Some(verdict) = H::take(ctx, link, departure) {
+    } else if let Some(verdict) = H::take(ctx, link, departure, flow_of(slot, rule, departure)) {
         verdict
     } else {
         return unheld(link, counters, packets, outcome);
@@ -115,6 +115,15 @@ fn go<H: Holder>(ctx: &TcContext, link: &Link, met: Met, frame: Frame, outcome: 
         | trace::if_corrupted(departure, fate::CORRUPTED);
     outcome.delay_ns = departure.at_ns - now_ns;
     verdict
+}
+
+/// The flow of a packet: that of its rule, or one of its own where delays vary.
+#[inline(always)]
+fn flow_of(slot: u32, rule: &Rule, departure: Departure) -> u32 {
+    // An odd factor that spreads neighbouring slots: 2^32 over the golden ratio.
+    const SPREAD: u32 = 0x9e37_79b1;
+    let varies = is_less(0, rule.jitter_ns | u64::from(rule.reorder)) as u32;
+    slot.wrapping_mul(SPREAD) ^ departure.at_ns as u32 * varies
 }
 
 /// The verdict for a packet that nobody can hold.

@@ -90,8 +90,10 @@ pub struct Attachment {
     pub link: Link,
     /// The direction.
     pub direction: Direction,
-    /// Id of its program.
+    /// Id of the program that decides.
     pub program: u32,
+    /// Id of the program on the link's hook; another one where packets are diverted to an ifb.
+    pub hook_program: u32,
     /// Its maps; an error when they cannot be read.
     pub maps: Result<Maps, bpf::object::Error>,
     /// What the maps say of the link; an error when another version wrote it.
@@ -179,7 +181,7 @@ impl Survey {
         socket: &mut Socket,
         link: &Link,
         direction: Direction,
-        program: u32,
+        hook_program: u32,
     ) -> Result<Attachment, netlink::Error> {
         let names = [tap_name(direction, link.ifindex), ifb_name(link.ifindex)];
         let belongs = |other: &&Link| {
@@ -192,14 +194,14 @@ impl Survey {
             Some(ifb) if ifb.name == names[1] => decider_on(socket, &ifb.device())?,
             _ => None,
         };
-        let program = decider.unwrap_or(program);
+        let program = decider.unwrap_or(hook_program);
         let maps = Maps::of_program(program);
         let record = match &maps {
             Ok(maps) => maps.link(),
             // The maps' own error is reported from `maps`.
             Err(_) => Ok(abi::Link::default()),
         };
-        Ok(Attachment { link: link.clone(), direction, program, maps, record, holder })
+        Ok(Attachment { link: link.clone(), direction, program, hook_program, maps, record, holder })
     }
 
     /// The attachment of one direction of a link.

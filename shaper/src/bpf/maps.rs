@@ -84,11 +84,23 @@ impl Maps {
     pub fn shared(&self) -> io::Result<Self> {
         const OF_RULES: [&str; 5] =
             [abi::map::RULES, abi::map::TABLES, abi::map::SEARCH, abi::map::PREFIXES, abi::map::PORTS];
-        let mut shared = Self::default();
-        for (name, fd) in self.by_name.iter().filter(|(name, _)| !OF_RULES.contains(&name.as_str())) {
-            shared.insert(name, fd.try_clone()?);
+        self.held(|name| !OF_RULES.contains(&name))
+    }
+
+    /// The same maps, held once more.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.held(|_| true)
+    }
+
+    fn held(&self, wanted: impl Fn(&str) -> bool) -> io::Result<Self> {
+        let mut held = Self::default();
+        for (name, fd) in self.by_name.iter().filter(|(name, _)| wanted(name)) {
+            held.insert(name, fd.try_clone()?);
         }
-        Ok(shared)
+        Ok(held)
     }
 
     fn read<T: Plain>(&self, name: &str) -> Result<Option<T>, Error> {
@@ -216,6 +228,11 @@ impl Maps {
             };
         }
         Ok(())
+    }
+
+    /// The rule in a slot as it is there, the place of its table included.
+    pub fn rule(&self, slot: u32) -> Result<Option<Entry>, Error> {
+        self.read_at(abi::map::RULES, slot)
     }
 
     /// Swaps the rule in a slot as a whole: no packet sees half of it. One with a table of delays comes by [`Self::fill`] only.

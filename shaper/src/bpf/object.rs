@@ -69,6 +69,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a map that cannot be written says.
+    pub fn write(name: &str) -> impl FnOnce(io::Error) -> Self {
+        let name = name.to_owned();
+        move |source| Self::Map { operation: "write", name, source }
+    }
+
     /// The kernel's reason, when it was the kernel that refused.
     pub fn errno(&self) -> Option<i32> {
         match self {

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use shaper_common::abi::{self, Direction, Engine, Entry, Link as Record, program, undo};
 
 use crate::attachment::{self, FILTER_HANDLE, PREF, ROOT, Survey};
-use crate::bpf::Object;
 use crate::bpf::object::{Programs, Room};
+use crate::bpf::{self, Maps, Object};
 use crate::netlink::link::{self, AddrGenMode, Device, Settings};
 use crate::plan::set::Set;
 use crate::tc::filter::bpf::{Action, Filter};
@@ -15,6 +15,7 @@ use crate::tc::filter::{Mirred, Side};
 use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
 
+use super::inverse::Inverse;
 use super::{Error, Request, Session, answer, clear, edt, finish, loopback, netem, relay, settings};
 
 /// Older heartbeats mean that nobody reads the TAP: four beats of the relay.
@@ -24,19 +25,20 @@ const STALE_AFTER_NS: u64 = 200_000_000;
 pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]) -> Result<(), Error> {
     let survey = session.survey()?;
     let Request { link, direction, engine, .. } = request;
-    let set = request.set(old)?;
+    let mut set = request.set(old)?;
+    set.begin_at_zero();
     let needs = request.needs(&set);
-    if *direction == Direction::Egress && *engine != Engine::Relay {
-        refuse_foreign_root(&survey, request)?;
-    }
+    refuse_foreign_root(&survey, request)?;
+    let mut record = record(session, &survey, request)?;
+    let had_clsact = record.undo & undo::CLSACT == 0;
+    session.on_failure(Inverse::Added { ifindex: link.ifindex, direction: *direction, had_clsact });
     clear::leftovers_of(session, &survey, link.ifindex, *direction)?;
 
     let object = Object::committed()?;
-    let maps = object.create_maps(&Room::for_set(&set))?;
+    let maps = make_maps(session, &object, &Room::for_set(&set), Maps::default())?;
     let programs = object.bind(&maps)?;
-    let mut record = record(session, &survey, request)?;
-    maps.set_link(&record)?;
-    maps.fill(&set)?;
+    write_record(session, &maps, &record)?;
+    fill(session, &maps, &set)?;
 
     let (queue_dev, hook) = match engine {
         Engine::Relay => {
@@ -51,7 +53,8 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
                     (Some(link.device()), filter(&link.device(), *direction, name, Action::Direct))
                 }
                 Direction::Ingress => {
-                    let ifb = add_ifb(session, request, name, &programs.load(name)?)?;
+                    let program = load(session, &programs, name)?;
+                    let ifb = add_ifb(session, request, name, &program)?;
                     record.holder_ifindex = ifb.ifindex;
                     let action = Action::Redirect(Mirred { side: Side::Egress, dev: ifb.clone() });
                     (Some(ifb), filter(&link.device(), *direction, program::DIVERT, action))
@@ -59,7 +62,7 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
             }
         }
     };
-    maps.set_link(&record)?;
+    write_record(session, &maps, &record)?;
     attach(session, &survey, &hook, &programs)?;
     if set.answers() {
         let ifb = queue_dev.as_ref().filter(|_| *direction == Direction::Ingress);
@@ -80,9 +83,39 @@ pub(super) fn add(session: &mut Session, request: &Request, old: &[(u32, Entry)]
     settings::set(session, &survey, request, &needs, &maps, &mut record)?;
     if session.effect(|| describe(request, &set)) {
         record.rules = count(&set);
-        maps.set_link(&record)?;
+        write_record(session, &maps, &record)?;
     }
     Ok(())
+}
+
+/// Makes the maps of a rule set beside those that are kept.
+pub(super) fn make_maps(
+    session: &mut Session,
+    object: &Object,
+    room: &Room,
+    kept: Maps,
+) -> Result<Maps, Error> {
+    let refused = |source| bpf::object::Error::CreateMap { name: abi::map::RULES.to_owned(), source };
+    Ok(session.begin(refused)?.done(object.create_maps_beside(room, kept))?)
+}
+
+/// Loads a program.
+pub(super) fn load(session: &mut Session, programs: &Programs, name: &str) -> Result<OwnedFd, Error> {
+    let refused =
+        |source| bpf::object::Error::LoadProgram { name: name.to_owned(), log: String::new(), source };
+    Ok(session.begin(refused)?.done(programs.load(name))?)
+}
+
+/// Fills maps that no packet is looked up in yet.
+pub(super) fn fill(session: &mut Session, maps: &Maps, set: &Set) -> Result<(), Error> {
+    let step = session.begin(bpf::object::Error::write(abi::map::RULES))?;
+    Ok(step.done(maps.fill(set))?)
+}
+
+/// Writes the record of a link.
+pub(super) fn write_record(session: &mut Session, maps: &Maps, record: &Record) -> Result<(), Error> {
+    let step = session.begin(bpf::object::Error::write(abi::map::LINK))?;
+    Ok(step.done(maps.set_link(record))?)
 }
 
 /// The program that decides, of an engine with a qdisc.
@@ -112,8 +145,10 @@ pub(super) fn describe(request: &Request, set: &Set) -> String {
     told
 }
 
-fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> {
-    match survey.root(request.link.ifindex) {
+/// Sees that the place of the root qdisc is free, where the engine needs it.
+pub(super) fn refuse_foreign_root(survey: &Survey, request: &Request) -> Result<(), Error> {
+    let is_needed = request.direction == Direction::Egress && request.engine != Engine::Relay;
+    match survey.root(request.link.ifindex).filter(|_| is_needed) {
         // The kernel's own default has no handle; one of ours is there when a killed command left it.
         Some(root) if root.handle.major() != 0 && root.handle != ROOT => Err(Error::ForeignRoot {
             link: request.link.name.clone(),
@@ -149,9 +184,10 @@ fn record(session: &Session, survey: &Survey, request: &Request) -> Result<Recor
         record.undo |= undo::HOLDER;
     }
     if *engine == Engine::Relay && link.is_loopback() {
-        record.undo |=
-            loopback::wanted(session, link)? | clear::undo_of_others(survey, link.ifindex, loopback::UNDO);
+        record.undo |= loopback::wanted(session, link)?;
     }
+    // Whoever is cleared last puts them back, and the one for whom they were changed may not be.
+    record.undo |= clear::undo_of_others(survey, link.ifindex, loopback::UNDO);
     Ok(record)
 }
 
@@ -169,7 +205,7 @@ pub(super) fn filter(dev: &Device, direction: Direction, name: &str, action: Act
 /// The hook on the link: with the clsact qdisc, where there is none, in one batch, so that a killed command cannot leave
 /// a clsact of which nobody knows whose it is.
 fn attach(session: &mut Session, survey: &Survey, hook: &Filter, programs: &Programs) -> Result<(), Error> {
-    let program = programs.load(&hook.name)?;
+    let program = load(session, programs, &hook.name)?;
     let mut messages = Vec::new();
     let has_clsact =
         survey.qdiscs.iter().any(|qdisc| qdisc.ifindex == hook.dev.ifindex && qdisc.parent == Handle::CLSACT);

@@ -11,13 +11,15 @@ use std::os::fd::AsFd as _;
 use shaper_common::abi::{Direction, program};
 
 use crate::attachment::{ANSWER_PREF, FILTER_HANDLE, Survey, WAY_BACK_HANDLE, hook, is_answer};
-use crate::bpf::{Maps, Object};
+use crate::bpf::object::Room;
+use crate::bpf::{self, Maps, Object};
 use crate::netlink::Message;
-use crate::netlink::link::Device;
+use crate::netlink::link::{Device, Link};
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::{Handle, Verb, filter as tc_filter};
 
-use super::{Error, Session};
+use super::inverse::Inverse;
+use super::{Error, Session, add};
 
 /// The loopback is the first link of each namespace.
 const LOOPBACK_IFINDEX: u32 = 1;
@@ -34,13 +36,26 @@ pub(super) fn attach(
     holder: Option<&Device>,
     maps: &Maps,
 ) -> Result<(), Error> {
-    let programs = Object::committed()?.bind(maps)?;
-    let (answer, forget) = (programs.load(program::ANSWER)?, programs.load(program::FORGET)?);
+    let object = Object::committed()?;
+    // The attachment has the maps of its own programs; the others of the object have to be bound to some too.
+    let held = maps.try_clone().map_err(Error::Maps)?;
+    let maps = add::make_maps(session, &object, &Room::default(), held)?;
+    let programs = object.bind(&maps)?;
+    let answer = add::load(session, &programs, program::ANSWER)?;
+    let forget = add::load(session, &programs, program::FORGET)?;
     let mut messages = Vec::new();
     for filter in filters(link, direction, holder) {
-        let verb = if is_there(session, &filter)? { Verb::Replace } else { Verb::Add };
+        let before = there(session, &filter)?;
+        let verb = if before.is_some() { Verb::Replace } else { Verb::Add };
         let program = if filter.handle == WAY_BACK_HANDLE { &forget } else { &answer };
         messages.push(filter.attach(verb, program.as_fd()));
+        session.on_failure(match before {
+            Some(id) => {
+                let program = bpf::sys::prog_fd_by_id(id).map_err(Error::Maps)?;
+                Inverse::Program { hook: filter, program }
+            }
+            None => Inverse::Send(filter.delete()),
+        });
     }
     session.send(messages)?;
     Ok(())
@@ -52,13 +67,30 @@ pub(super) fn delete(survey: &Survey, link: &Device, direction: Direction) -> Ve
     filters(link, direction, None).iter().filter(|filter| is_there(filter)).map(Filter::delete).collect()
 }
 
-fn is_there(session: &mut Session, filter: &Filter) -> Result<bool, Error> {
+/// Takes those away that no attachment has.
+pub(super) fn strays(survey: &Survey) -> Vec<Message<'static>> {
+    let is_wanted = |ifindex: u32, parent: Handle, handle: u32| {
+        let of_link = survey.attachments.iter().filter(|found| found.link.ifindex == ifindex);
+        let mut wanted = of_link.flat_map(|found| filters(&found.link.device(), found.direction, None));
+        wanted.any(|filter| filter.parent == parent && filter.handle == handle)
+    };
+    let strays =
+        survey.answers.iter().filter(|(ifindex, parent, handle)| !is_wanted(*ifindex, *parent, *handle));
+    let dev = |ifindex: u32| survey.links.iter().find(|link| link.ifindex == ifindex).map(Link::device);
+    strays
+        .filter_map(|(ifindex, parent, handle)| Some(filter(&dev(*ifindex)?, *parent, *handle).delete()))
+        .collect()
+}
+
+/// Id of the program that is there.
+fn there(session: &mut Session, filter: &Filter) -> Result<Option<u32>, Error> {
     // In a dry run neither hook nor ifb need be there to be looked at.
     if session.is_dry() {
-        return Ok(false);
+        return Ok(None);
     }
     let found = tc_filter::dump(session.socket(), &filter.dev, filter.parent)?;
-    Ok(found.iter().any(|found| is_answer(found) && found.handle == filter.handle))
+    let found = found.into_iter().find(|found| is_answer(found) && found.handle == filter.handle);
+    Ok(found.and_then(|found| found.bpf?.id))
 }
 
 /// The filter that answers, and the one on the way back.

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 
-use shaper_common::abi::{Direction, Engine, Rule, program};
+use shaper_common::abi::{self, Direction, Engine, Rule, program};
 use shaper_common::memory;
 
 use crate::attachment::{Attachment, ROOT, Survey};
 use crate::bpf::object::Room;
-use crate::bpf::{Maps, Object};
+use crate::bpf::{self, Maps, Object};
+use crate::netlink::link::Link;
 use crate::plan::Needs;
 use crate::plan::set::{Set, Slotted};
 use crate::tc::filter::bpf::Action;
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::{self, Verb};
 
+use super::inverse::Inverse;
 use super::{
     Error, Outcome, Request, Session, add, answer, edt, engine_of, finish, netem, queue_device, relay,
     settings,
@@ -22,7 +24,9 @@ use super::{
 
 /// Whether what is there can go on with other rules: the same engine, our own layout, and its queue in place.
 pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -> bool {
-    if found.maps.is_err() || engine_of(found) != Some(engine) {
+    // Before its first rules are in force, an `apply` was killed, and nobody knows how far it had come.
+    let is_whole = found.record.as_ref().is_ok_and(|record| record.rules != 0);
+    if found.maps.is_err() || engine_of(found) != Some(engine) || !is_whole {
         return false;
     }
     let root_is = |kind: &str| {
@@ -38,7 +42,7 @@ pub(super) fn is_possible(survey: &Survey, found: &Attachment, engine: Engine) -
     }
 }
 
-/// Widens the queue where the new rules need room, then swaps the rules.
+/// Takes what the new rules need more of, swaps the rules, and gives back what they do not need any more.
 pub(super) fn change(
     session: &mut Session,
     survey: &Survey,
@@ -49,8 +53,7 @@ pub(super) fn change(
         return Ok(Outcome::Unchanged);
     };
     let mut record = *record;
-    let was_in_force = record.rules != 0;
-    let old = if was_in_force { maps.rules()? } else { Vec::new() };
+    let old = maps.rules()?;
     let mut set = request.set(&old)?;
     let needs = request.needs(&set);
 
@@ -61,7 +64,7 @@ pub(super) fn change(
     let is_set_otherwise = settings::set(session, survey, request, &needs, maps, &mut record)?;
     let leaves = leaves(survey, found);
     let is_held_so = request.engine != Engine::Netem || netem::are_so(&set, &leaves);
-    let is_same = was_in_force && set.is_unchanged() && record.flags == request.flags && is_held_so;
+    let is_same = set.is_unchanged() && record.flags == request.flags && is_held_so;
     if is_same && !is_set_otherwise {
         return Ok(if restarted { Outcome::Restarted } else { Outcome::Unchanged });
     }
@@ -70,25 +73,39 @@ pub(super) fn change(
         answer::attach(session, &found.link.device(), found.direction, ifb.as_ref(), maps)?;
     }
     widen(session, survey, found, &needs, maps)?;
-    if let (Engine::Netem, Some(dev)) = (request.engine, queue_device(survey, found)) {
-        netem::change(session, &dev.device(), &set, &leaves)?;
+    let queue = queue_device(survey, found).filter(|_| request.engine == Engine::Netem).map(Link::device);
+    if let Some(dev) = &queue {
+        netem::change(session, dev, &set, &leaves)?;
     }
+    let had = record;
     record.engine_asked |= u32::from(request.engine_asked);
     record.flags = request.flags;
+    record.rules = add::count(&set);
     if session.effect(|| add::describe(request, &set)) {
         begin_anew(maps, &mut set)?;
         match set.only_change() {
-            Some(rule) if was_in_force && set.removed.is_empty() => maps.set_rule(rule.slot, &rule.entry)?,
-            None if was_in_force && set.is_unchanged() => {}
+            Some(rule) if set.removed.is_empty() => set_rule(session, maps, rule)?,
+            None if set.is_unchanged() => {}
             _ => swap(session, found, request, maps, &set)?,
         }
-        record.rules = add::count(&set);
-        maps.set_link(&record)?;
+        if record != had {
+            session.on_failure(Inverse::record(maps, &had)?);
+            add::write_record(session, maps, &record)?;
+        }
     }
-    if let (Engine::Netem, Some(dev)) = (request.engine, queue_device(survey, found)) {
-        netem::sweep(session, &dev.device(), &set, &leaves)?;
+    if let Some(dev) = &queue {
+        netem::sweep(session, dev, &set, &leaves, &old)?;
     }
-    Ok(if was_in_force { Outcome::Changed } else { Outcome::Added })
+    Ok(Outcome::Changed)
+}
+
+fn set_rule(session: &mut Session, maps: &Maps, rule: &Slotted) -> Result<(), Error> {
+    if let Some(before) = maps.rule(rule.slot)? {
+        let maps = maps.try_clone().map_err(Error::Maps)?;
+        session.on_failure(Inverse::Rule { maps, slot: rule.slot, entry: Box::new(before) });
+    }
+    let step = session.begin(bpf::object::Error::write(abi::map::RULES))?;
+    Ok(step.done(maps.set_rule(rule.slot, &rule.entry))?)
 }
 
 fn leaves<'a>(survey: &'a Survey, found: &Attachment) -> BTreeMap<u32, &'a tc::Observed> {
@@ -131,7 +148,40 @@ fn swap(
     let room = Room::for_set(set);
     let kept = maps.shared().map_err(Error::Maps)?;
     let grows = !kept.has_slots(room.slots);
-    let new = object.create_maps_beside(&room, kept)?;
+    let new = add::make_maps(session, &object, &room, kept)?;
+    let step = session.begin(bpf::object::Error::write(abi::map::COUNTERS))?;
+    step.done(hand_over(maps, &new, set, grows))?;
+    add::fill(session, &new, set)?;
+    let programs = object.bind(&new)?;
+    let name = add::decider(request.engine);
+    let ifb = found.holder.as_ref().filter(|_| request.engine != Engine::Relay);
+    let on_link =
+        |name, action| (add::filter(&found.link.device(), found.direction, name, action), found.hook_program);
+    let mut hooks = Vec::new();
+    match (found.direction, ifb) {
+        (Direction::Ingress, Some(ifb)) => {
+            hooks.push((add::filter(&ifb.device(), Direction::Egress, name, Action::Direct), found.program));
+            if grows {
+                let action = Action::Redirect(Mirred { side: Side::Egress, dev: ifb.device() });
+                hooks.push(on_link(program::DIVERT, action));
+            }
+        }
+        _ => hooks.push(on_link(name, Action::Direct)),
+    }
+    let mut loaded = Vec::new();
+    for (hook, before) in &hooks {
+        let program = bpf::sys::prog_fd_by_id(*before).map_err(Error::Maps)?;
+        session.on_failure(Inverse::Program { hook: hook.clone(), program });
+        loaded.push(add::load(session, &programs, &hook.name)?);
+    }
+    let messages = hooks.iter().zip(&loaded);
+    let messages = messages.map(|((hook, _), program)| hook.attach(Verb::Replace, program.as_fd()));
+    session.send(messages.collect())?;
+    Ok(())
+}
+
+/// Gives maps of other rules what rules that stay have counted and remember, and nothing to new ones.
+fn hand_over(maps: &Maps, new: &Maps, set: &Set, grows: bool) -> Result<(), bpf::object::Error> {
     for rule in &set.rules {
         match rule.before {
             None => new.wipe(rule)?,
@@ -139,34 +189,7 @@ fn swap(
             Some(_) => {}
         }
     }
-    if grows {
-        new.take_over(maps, 0)?;
-    }
-    new.fill(set)?;
-    let programs = object.bind(&new)?;
-    let name = add::decider(request.engine);
-    let decider = programs.load(name)?;
-    let mut messages = Vec::new();
-    let ifb = found.holder.as_ref().filter(|_| request.engine != Engine::Relay);
-    let diverter;
-    match (found.direction, ifb) {
-        (Direction::Ingress, Some(ifb)) => {
-            let hook = add::filter(&ifb.device(), Direction::Egress, name, Action::Direct);
-            messages.push(hook.attach(Verb::Replace, decider.as_fd()));
-            if grows {
-                let action = Action::Redirect(Mirred { side: Side::Egress, dev: ifb.device() });
-                let hook = add::filter(&found.link.device(), found.direction, program::DIVERT, action);
-                diverter = programs.load(program::DIVERT)?;
-                messages.push(hook.attach(Verb::Replace, diverter.as_fd()));
-            }
-        }
-        _ => {
-            let hook = add::filter(&found.link.device(), found.direction, name, Action::Direct);
-            messages.push(hook.attach(Verb::Replace, decider.as_fd()));
-        }
-    }
-    session.send(messages)?;
-    Ok(())
+    if grows { new.take_over(maps, 0) } else { Ok(()) }
 }
 
 fn widen(
@@ -180,14 +203,22 @@ fn widen(
     match (engine_of(found), dev) {
         (Some(Engine::Edt), Some(dev)) => {
             if needs.any(|shape| shape.corrupt().is_some()) {
+                if !survey.finishers.contains(&dev.ifindex) {
+                    session.on_failure(Inverse::Send(finish::filter(&dev.device()).delete()));
+                }
                 finish::attach(session, &dev.device())?;
             }
-            let messages = survey.root(dev.ifindex).map(|root| edt::widen(&dev.device(), needs, root));
-            session.send(messages.unwrap_or_default())?;
+            let root = survey.root(dev.ifindex);
+            if let Some((wide, before)) = root.and_then(|root| edt::widen(&dev.device(), needs, root)) {
+                session.on_failure(Inverse::Send(before));
+                session.send(vec![wide])?;
+            }
         }
         (Some(Engine::Relay), _) => {
             if session.effect(|| "relay: room for what the rules may keep waiting".to_owned()) {
-                relay::widen(maps, needs)?;
+                // A bound and no queue: what it may keep more than before takes no room until packets come.
+                let step = session.begin(bpf::object::Error::write(abi::map::RELAY))?;
+                step.done(relay::widen(maps, needs))?;
             }
         }
         (Some(Engine::Edt | Engine::Netem) | None, _) => {}

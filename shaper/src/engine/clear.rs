@@ -39,16 +39,23 @@ pub fn clear(session: &mut Session) -> Result<Clearance, Error> {
     let survey = session.survey()?;
     let mut cleared = Vec::new();
     let mut failed = None;
-    for (index, found) in survey.attachments.iter().enumerate() {
-        let is_last =
-            survey.attachments[index + 1..].iter().all(|other| other.link.ifindex != found.link.ifindex);
+    let mut left: Vec<u32> = survey.attachments.iter().map(|found| found.link.ifindex).collect();
+    for found in &survey.attachments {
+        let ifindex = found.link.ifindex;
+        // The other direction may have been refused, and its filter is then still the record of what is left.
+        let is_last = left.iter().filter(|other| **other == ifindex).count() == 1;
         match take_off(session, &survey, found, is_last) {
-            Ok(()) => cleared.push(Cleared { link: found.link.name.clone(), direction: found.direction }),
+            Ok(()) => {
+                left.remove(left.iter().position(|other| *other == ifindex).unwrap_or_default());
+                cleared.push(Cleared { link: found.link.name.clone(), direction: found.direction });
+            }
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    for holder in survey.leftovers() {
-        if let Err(error) = gone(session.send(vec![link::delete(&holder)])) {
+    let strays = answer::strays(&survey).into_iter();
+    let leftovers = survey.leftovers().into_iter().map(|holder| link::delete(&holder));
+    for message in strays.chain(leftovers) {
+        if let Err(error) = gone(session.send(vec![message])) {
             failed = failed.or(Some(error));
         }
     }
@@ -66,8 +73,8 @@ pub(super) fn attachment(session: &mut Session, survey: &Survey, found: &Attachm
     take_off(session, survey, found, is_only)
 }
 
-/// The filter goes last, because its maps are the record of all the rest, and with it the clsact qdisc when this is the
-/// last filter there: one batch, so that a killed command leaves no clsact of which nobody knows whose it is.
+/// The filter goes last, because its maps are the record of all the rest; where it is the last filter there, it goes with the clsact
+/// qdisc, by one message, so that no clsact is left of which nobody knows whose it is.
 fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last: bool) -> Result<(), Error> {
     if let Some(root) = our_root(survey, found) {
         gone(session.send(vec![root]))?;
@@ -90,17 +97,19 @@ fn take_off(session: &mut Session, survey: &Survey, found: &Attachment, is_last:
     if survey.finishers.contains(&found.link.ifindex) && found.direction == Direction::Egress {
         gone(session.send(vec![finish::filter(&found.link.device()).delete()]))?;
     }
-    let mut messages = vec![filter.delete()];
-    // After the filter that marks, or what is marked would pass; in one batch with it, because they keep no record.
-    messages.extend(answer::delete(survey, &found.link.device(), found.direction));
     let foreign = survey.foreign_filters.contains(&found.link.ifindex);
     let shared = undo_of_others(survey, found.link.ifindex, undo::CLSACT | loopback::UNDO);
     if is_last {
         loopback::switch(session, &found.link, shared, false)?;
     }
-    if is_last && !foreign && shared & undo::CLSACT != 0 {
-        messages.push(Qdisc::clsact(found.link.device()).message(Verb::Del));
+    let is_clsact_ours = is_last && !foreign && shared & undo::CLSACT != 0;
+    let clsact = Qdisc::clsact(found.link.device());
+    if is_clsact_ours {
+        return gone(session.send(vec![clsact.message(Verb::Del)]));
     }
+    let mut messages = vec![filter.delete()];
+    // After the filter that marks, or what is marked would pass; in one batch with it, because they keep no record.
+    messages.extend(answer::delete(survey, &found.link.device(), found.direction));
     gone(session.send(messages))
 }
 

@@ -23,8 +23,13 @@ pub(super) fn queue(dev: &Device, needs: &Needs) -> Vec<Message<'static>> {
     vec![qdisc(dev, options(needs)).message(Verb::Replace)]
 }
 
-/// Gives the queue the room that new rules need; what the old ones had stays, for the packets that are still there.
-pub(super) fn widen(dev: &Device, needs: &Needs, now: &tc::Observed) -> Vec<Message<'static>> {
+/// Gives the queue the room that new rules need; what the old ones had stays, for the packets that are still there. With the
+/// message that takes it back.
+pub(super) fn widen(
+    dev: &Device,
+    needs: &Needs,
+    now: &tc::Observed,
+) -> Option<(Message<'static>, Message<'static>)> {
     let (had, need) = (fq::Options::parse(&now.options), options(needs));
     let wide = fq::Options {
         limit_packets: had.limit_packets.max(need.limit_packets),
@@ -35,7 +40,14 @@ pub(super) fn widen(dev: &Device, needs: &Needs, now: &tc::Observed) -> Vec<Mess
     let grows = wide.limit_packets > had.limit_packets
         || wide.flow_limit_packets > had.flow_limit_packets
         || wide.horizon_us > had.horizon_us;
-    if grows { vec![qdisc(dev, wide).message(Verb::Change)] } else { Vec::new() }
+    let before = fq::Options {
+        limit_packets: had.limit_packets,
+        flow_limit_packets: had.flow_limit_packets,
+        horizon_us: had.horizon_us,
+        ..need
+    };
+    let change = |options| qdisc(dev, options).message(Verb::Change);
+    grows.then(|| (change(wide), change(before)))
 }
 
 fn qdisc(dev: &Device, options: fq::Options) -> Qdisc {
@@ -51,6 +63,8 @@ fn options(needs: &Needs) -> fq::Options {
         timer_slack_ns: Some(TIMER_SLACK_NS),
         // What passes without a departure time still belongs to its socket, whose packets fq would spread out; no link does that.
         pacing: Some(false),
+        // A flow for each hash, and no two that share one: the classifier says by it what may wait for what.
+        orphan_mask: Some(u32::MAX),
         horizon_us: Some(u32::try_from(horizon_us).unwrap_or(u32::MAX)),
         ..fq::Options::default()
     }

@@ -12,20 +12,20 @@ use std::os::fd::AsFd as _;
 use shaper_common::abi::program;
 
 use crate::attachment::{FILTER_HANDLE, FINISH_PREF};
-use crate::bpf::Object;
 use crate::bpf::object::Room;
+use crate::bpf::{Maps, Object};
 use crate::netlink::link::Device;
 use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Session};
+use super::{Error, Session, add};
 
 /// Puts the filter on the egress of `dev`, whether or not it is there.
 pub(super) fn attach(session: &mut Session, dev: &Device) -> Result<(), Error> {
     let object = Object::committed()?;
     // The program reads no map; the others of the object have to be bound to some.
-    let maps = object.create_maps(&Room::default())?;
-    let program = object.bind(&maps)?.load(program::FINISH)?;
+    let maps = add::make_maps(session, &object, &Room::default(), Maps::default())?;
+    let program = add::load(session, &object.bind(&maps)?, program::FINISH)?;
     session.send(vec![filter(dev).attach(Verb::Replace, program.as_fd())])?;
     Ok(())
 }

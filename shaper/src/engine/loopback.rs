@@ -43,7 +43,8 @@ pub(super) fn switch(session: &mut Session, link: &Link, bits: u32, on: bool) ->
         }
         let path = path(link, setting);
         // /proc/sys/net is that of the namespace of the thread that opens it.
-        write_in(session, &path, value).map_err(|source| Error::Sysctl { name, value, source })?;
+        let failed = |source| Error::Sysctl { name: name.clone(), value, source };
+        session.begin(failed)?.done(write_in(session, &path, value)).map_err(failed)?;
     }
     Ok(())
 }

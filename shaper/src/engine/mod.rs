@@ -18,7 +18,9 @@ mod answer;
 mod change;
 mod clear;
 mod edt;
+mod fault;
 mod finish;
+mod inverse;
 mod loopback;
 mod netem;
 mod peer;
@@ -36,10 +38,12 @@ use crate::measure::clock;
 use crate::netlink::link::Link;
 use crate::plan::set::{self, Circumstances, Set, Wish};
 use crate::plan::{Needs, rule};
-use crate::rules::{self, RuleSet, To};
+use crate::rules::{self, To};
 use crate::shape::{EngineChoice, Named as _};
 use crate::tc::Handle;
 use crate::{bpf, netlink, target};
+
+use inverse::Inverse;
 
 pub use add::draw_seed;
 pub use clear::{Clearance, Cleared, clear};
@@ -117,11 +121,13 @@ impl Request {
         };
         let old = found.map(rules_of).unwrap_or_default();
         let stay = old.iter().filter(|(_, entry)| Some(rule::key(&entry.asked)) != kept);
+        let mut rules = stay.clone().count();
         let mut shapes: Vec<_> = stay.filter_map(|(_, entry)| rule::shape_of(entry)).collect();
         if let Wish::Put(rule) = &self.wish {
             shapes.extend(rule.shape());
+            rules += 1;
         }
-        Needs { shapes, rules: old.len() + 1, shape_neighbours }
+        Needs { shapes, rules, shape_neighbours }
     }
 
     fn needs(&self, set: &Set) -> Needs {
@@ -245,69 +251,42 @@ pub fn apply_and(
     requests: &[Request],
     last: impl FnOnce(&mut Session) -> Result<(), Error>,
 ) -> Result<Vec<Outcome>, Error> {
-    let before = session.survey()?;
-    let mut outcomes = Vec::new();
-    let apply_each = || {
-        for request in requests {
-            outcomes.push(apply_one(session, request)?);
-        }
-        last(session)
+    let outcomes = requests.iter().map(|request| apply_one(session, request)).collect();
+    let outcomes = match outcomes {
+        Ok(outcomes) => last(session).map(|()| outcomes),
+        Err(error) => Err(error),
     };
-    let Err(error) = apply_each() else {
-        return Ok(outcomes);
-    };
-    for (request, outcome) in requests.iter().zip(&outcomes).rev() {
-        if let Err(undo) = take_back(session, &before, request, *outcome) {
-            return Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) });
-        }
-    }
-    Err(error)
+    inverse::on_failure(session, outcomes)
 }
 
-fn take_back(
-    session: &mut Session,
-    before: &Survey,
-    request: &Request,
-    outcome: Outcome,
-) -> Result<(), Error> {
-    match outcome {
-        Outcome::Added => undo(session, request),
-        Outcome::Unchanged | Outcome::Restarted => Ok(()),
-        Outcome::Changed | Outcome::Cleared => {
-            let found = before.attachment_of(request.link.ifindex, request.direction);
-            match found.and_then(|found| what_was_asked(found, request)) {
-                Some(had) => apply_one(session, &had).map(drop),
-                None => undo(session, request),
-            }
-        }
-    }
-}
-
-/// The request that gives `found` what it has, if its record can be read; for the same link and direction as `request`.
-fn what_was_asked(found: &Attachment, request: &Request) -> Option<Request> {
+/// What gives back what `found` has, if its record can be read; for the same link and direction as `request`.
+fn what_was_asked(found: &Attachment, request: &Request) -> Option<Inverse> {
     let (maps, record) = (found.maps.as_ref().ok()?, found.record.as_ref().ok()?);
     if record.rules == 0 {
         return None;
     }
-    let rules = maps.rules().ok()?;
-    let rules = rules.iter().map(|(_, entry)| rule::to_rule(entry, request.now_ns));
-    let rules = RuleSet::new(rules.collect::<Option<Vec<_>>>()?).ok()?;
-    Some(Request {
-        wish: Wish::Whole(rules),
+    let had = Request {
+        wish: Wish::Keep,
         flags: record.flags,
         mtu: mtu_of(record),
         engine: engine_of(found)?,
         engine_asked: record.engine_asked != 0,
         ..request.clone()
-    })
+    };
+    Some(Inverse::Cleared { had: Box::new(had), rules: maps.rules().ok()? })
 }
 
 /// Takes the rule for some peers away wherever it is; says where that was.
 ///
 /// # Errors
 ///
-/// The first failure.
+/// The first failure, after all was given back what it had.
 pub fn remove(session: &mut Session, to: To) -> Result<Vec<Cleared>, Error> {
+    let removed = remove_everywhere(session, to);
+    inverse::on_failure(session, removed)
+}
+
+fn remove_everywhere(session: &mut Session, to: To) -> Result<Vec<Cleared>, Error> {
     let survey = session.survey()?;
     let key = rule::key(&rule::asked_of(Some(to)));
     let mut removed = Vec::new();
@@ -343,9 +322,7 @@ pub fn rules_of(found: &Attachment) -> Vec<(u32, Entry)> {
     }
 }
 
-/// Gives one direction of a link its rules, whatever it has now.
-///
-/// When a step fails, a direction that had no rules is as it was before, and one that had keeps those it had.
+/// Gives one direction of a link its rules, whatever it has now, and writes down what takes that back.
 fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error> {
     if request.link.mac.is_none() {
         return Err(Error::NotEthernet { link: request.link.name.clone() });
@@ -353,49 +330,37 @@ fn apply_one(session: &mut Session, request: &Request) -> Result<Outcome, Error>
     let survey = session.survey()?;
     match survey.attachment_of(request.link.ifindex, request.direction) {
         found if request.is_for_nothing(found) => match found {
-            Some(found) => clear::attachment(session, &survey, found).map(|()| Outcome::Cleared),
+            Some(found) => clear_one(session, &survey, found, request).map(|()| Outcome::Cleared),
             None => Ok(Outcome::Unchanged),
         },
         Some(found) if change::is_possible(&survey, found, request.engine) => {
             change::change(session, &survey, found, request)
         }
         Some(found) => {
-            // Another engine, another version's programs, or a qdisc that somebody took away: begin anew.
-            let had = what_was_asked(found, request);
+            // Another engine, another version's programs, an `apply` that was killed before its rules were there, or a qdisc that
+            // somebody took away: begin anew.
             let old = rules_of(found);
-            clear::attachment(session, &survey, found)?;
-            match (add_or_undo(session, request, &old), had) {
-                (Ok(()), _) => Ok(Outcome::Changed),
-                (Err(error), None) => Err(error),
-                (Err(error), Some(had)) => match add_or_undo(session, &had, &[]) {
-                    Ok(()) => Err(error),
-                    Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
-                },
-            }
+            add::refuse_foreign_root(&survey, request)?;
+            clear_one(session, &survey, found, request)?;
+            add::add(session, request, &old)?;
+            let was_begun = found.record.as_ref().is_ok_and(|record| record.rules == 0);
+            Ok(if was_begun { Outcome::Added } else { Outcome::Changed })
         }
         None => {
-            add_or_undo(session, request, &[])?;
+            add::add(session, request, &[])?;
             Ok(Outcome::Added)
         }
     }
 }
 
-fn add_or_undo(session: &mut Session, request: &Request, old: &[(u32, Entry)]) -> Result<(), Error> {
-    let Err(error) = add::add(session, request, old) else {
-        return Ok(());
-    };
-    match undo(session, request) {
-        Ok(()) => Err(error),
-        Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
-    }
-}
-
-fn undo(session: &mut Session, request: &Request) -> Result<(), Error> {
-    let survey = session.survey()?;
-    if let Some(found) = survey.attachment_of(request.link.ifindex, request.direction) {
-        clear::attachment(session, &survey, found)?;
-    }
-    clear::leftovers_of(session, &survey, request.link.ifindex, request.direction)
+fn clear_one(
+    session: &mut Session,
+    survey: &Survey,
+    found: &Attachment,
+    request: &Request,
+) -> Result<(), Error> {
+    what_was_asked(found, request).into_iter().for_each(|had| session.on_failure(had));
+    clear::attachment(session, survey, found)
 }
 
 /// The engine that a direction of a link has now, if its record can be read.

@@ -10,13 +10,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shaper_common::abi::Entry;
 use shaper_common::jitter::{self, TABLE_LEN, TABLE_SCALE};
 
 use crate::attachment::{self, ROOT};
 use crate::netlink::link::Device;
 use crate::netlink::{self, Message};
-use crate::plan::limits;
 use crate::plan::set::{Set, Slotted};
+use crate::plan::{limits, rule};
 use crate::shape::{Chance, Distribution, Loss, Named as _, Shape};
 use crate::tc::class::Class;
 use crate::tc::qdisc::{Kind, Qdisc, htb, netem};
@@ -24,6 +25,7 @@ use crate::tc::{self, Handle, Verb};
 use crate::units::{Overhead, Probability, Rate};
 
 use super::Session;
+use super::inverse::Inverse;
 
 /// The class's own rate: none that matters, since netem does the limiting. 1 Tbit/s.
 const CLASS_BYTES_PER_SEC: u64 = 125_000_000_000;
@@ -51,8 +53,22 @@ pub(super) fn change(
     set: &Set,
     now: &BTreeMap<u32, &tc::Observed>,
 ) -> Result<(), netlink::Error> {
+    let is_changed = |rule: &Slotted, leaf: &tc::Observed, shape: &Shape| {
+        !rule.is_unchanged() || !is_so(leaf, shape, rule.entry.rule.seed)
+    };
+    for rule in &set.rules {
+        match (now.get(&rule.slot), rule.shape, &rule.before) {
+            (Some(leaf), Some(shape), Some(before)) if is_changed(rule, leaf, &shape) => {
+                session.on_failure(as_before(dev, rule.slot, before, leaf));
+            }
+            (None, Some(_), _) => {
+                session.on_failure(Inverse::Send(class(dev, rule.slot).message(Verb::Del)));
+            }
+            (Some(_), _, _) | (None, None, _) => {}
+        }
+    }
     let messages = set.rules.iter().flat_map(|rule| match (now.get(&rule.slot), rule.shape) {
-        (Some(leaf), Some(shape)) if !is_so(leaf, &shape, rule.entry.rule.seed) || !rule.is_unchanged() => {
+        (Some(leaf), Some(shape)) if is_changed(rule, leaf, &shape) => {
             vec![changed(dev, rule.slot, &shape, rule.entry.rule.seed, leaf)]
         }
         (Some(_), _) => Vec::new(),
@@ -68,11 +84,38 @@ pub(super) fn sweep(
     dev: &Device,
     set: &Set,
     now: &BTreeMap<u32, &tc::Observed>,
+    had: &[(u32, Entry)],
 ) -> Result<(), netlink::Error> {
+    // `had` is in the order of slots, as maps are read.
     let wanted: BTreeSet<u32> =
         set.rules.iter().filter(|rule| rule.shape.is_some()).map(|rule| rule.slot).collect();
-    let idle = now.iter().filter(|(slot, leaf)| !wanted.contains(slot) && leaf.stats.qlen == 0);
-    send(session, idle.map(|(slot, _)| class(dev, *slot).message(Verb::Del)))
+    let idle: Vec<_> =
+        now.iter().filter(|(slot, leaf)| !wanted.contains(slot) && leaf.stats.qlen == 0).collect();
+    for (slot, leaf) in &idle {
+        if let Ok(index) = had.binary_search_by_key(*slot, |(slot, _)| *slot) {
+            session.on_failure(as_before(dev, **slot, &had[index].1, leaf));
+        }
+    }
+    send(session, idle.into_iter().map(|(slot, _)| class(dev, *slot).message(Verb::Del)))
+}
+
+/// What makes the class and the leaf of a slot what they were, with a table of 8 KB only then.
+fn as_before(dev: &Device, slot: u32, before: &Entry, now: &tc::Observed) -> Inverse {
+    let limit_packets = netem::Options::parse(&now.options).unwrap_or_default().limit_packets;
+    Inverse::Leaf { dev: dev.clone(), slot, before: Box::new(*before), limit_packets }
+}
+
+/// Makes the class and the leaf of a slot those of a rule, if it has a shape.
+pub(super) fn put_back(
+    session: &mut Session,
+    dev: &Device,
+    slot: u32,
+    rule: &Entry,
+    limit_packets: u32,
+) -> Result<(), netlink::Error> {
+    let Some(shape) = rule::shape_of(rule) else { return Ok(()) };
+    let leaf = leaf(dev, slot, options(&shape, rule.rule.seed, limit_packets));
+    session.send(vec![class(dev, slot).message(Verb::Replace), leaf.message(Verb::Replace)])
 }
 
 fn send(

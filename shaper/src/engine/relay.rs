@@ -32,7 +32,8 @@ use crate::tc::filter::bpf::{Action, Filter};
 use crate::tc::qdisc::{Kind, Qdisc};
 use crate::tc::{Handle, Verb};
 
-use super::{Error, Request, Session, clear};
+use super::inverse::Inverse;
+use super::{Error, Request, Session, add, clear};
 
 /// The largest a TAP takes: 64 KiB less its link header. `bpf_skb_change_head` needs the room for frames of a link with a
 /// large MTU.
@@ -62,19 +63,21 @@ pub(super) fn start(
         session.effect(|| format!("shaper relay for `{}`", request.link.name));
         return Ok(dev);
     }
-    let tap = session.netns().run(|| tap::open(&name))?;
-    let tap = tap.map_err(|source| Error::Tap { name: name.clone(), source })?;
+    let failed = |source| Error::Tap { name: name.clone(), source };
+    let step = session.begin(|source| failed(tap::Error::Create { name: name.clone(), source }))?;
+    let tap = step.done(session.netns().run(|| tap::open(&name)))?.map_err(failed)?;
     let dev = link::by_name(session.socket(), &name)?.device();
     set_up_tap(session, request.direction, &dev, programs)?;
 
     // Egress leaves through it; by it, a relay of either direction knows whether its link is still there.
     let packet = session.netns().run(packet::open)?.map_err(Error::Packet)?;
     let room = Room::of(needs);
-    maps.set_relay_report(&RelayReport {
+    let report = RelayReport {
         held_frames_max: u64::from(room.packets),
         held_bytes_max: room.bytes,
         ..RelayReport::default()
-    })?;
+    };
+    session.begin(bpf::object::Error::write(abi::map::RELAY))?.done(maps.set_relay_report(&report))?;
     spawn(session, request, &tap.fd, &packet, maps)?;
     Ok(dev)
 }
@@ -90,10 +93,12 @@ pub(super) fn restart(
 ) -> Result<(), Error> {
     end(session, found)?;
     let programs = Object::committed()?.bind(maps)?;
+    session.on_failure(Inverse::Holder { ifindex: request.link.ifindex, direction: request.direction });
     let tap = start(session, request, needs, maps, &programs)?;
+    session.on_failure(Inverse::record(maps, record)?);
     record.holder_ifindex = tap.ifindex;
     if session.effect(|| "record of the TAP".to_owned()) {
-        maps.set_link(record)?;
+        add::write_record(session, maps, record)?;
     }
     Ok(())
 }
@@ -131,10 +136,10 @@ fn set_up_tap(
         ifalias: Some("shaper: packets on their way".to_owned()),
         ..Settings::default()
     };
-    let stamp = programs.load(program::STAMP)?;
+    let stamp = add::load(session, programs, program::STAMP)?;
     let give_back = match direction {
         Direction::Egress => None,
-        Direction::Ingress => Some(programs.load(program::RETURN)?),
+        Direction::Ingress => Some(add::load(session, programs, program::RETURN)?),
     };
     let mut messages = vec![
         link::set(dev, &settings),
@@ -152,7 +157,7 @@ fn set_up_tap(
 
 /// Starts the relay, detached, with every descriptor it needs, and waits until it reads the TAP.
 fn spawn(
-    session: &Session,
+    session: &mut Session,
     request: &Request,
     tap: &OwnedFd,
     packet: &OwnedFd,
@@ -182,13 +187,14 @@ fn spawn(
     }
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // The child leaves a detached process behind and ends at once.
-    let status = command.status().map_err(|error| failed(format!("cannot run /proc/self/exe: {error}")))?;
+    let not_run = |error: io::Error| failed(format!("cannot run /proc/self/exe: {error}"));
+    let status = session.begin(not_run)?.done(command.status()).map_err(not_run)?;
     drop(tell);
     close_on_exec(report, true).map_err(|error| failed(error.to_string()))?;
     if !status.success() {
         return Err(failed(format!("it ended with {status}")));
     }
-    wait_until_ready(ready)
+    session.begin(|error| failed(error.to_string()))?.done(wait_until_ready(ready))
 }
 
 fn close_on_exec(fd: BorrowedFd<'_>, close: bool) -> io::Result<()> {

@@ -1,10 +1,16 @@
 //! One command's hold on a namespace: its lock, its socket, and what was sent.
 
+use std::io;
+
+use nix::errno::Errno;
+
 use crate::attachment::Survey;
 use crate::netlink::{self, Message, Socket};
 use crate::target::netns::{Lock, Netns};
 
 use super::Error;
+use super::fault::{self, Faults, Step};
+use super::inverse::Inverse;
 
 /// A namespace that no other `shaper` command changes meanwhile.
 #[derive(Debug)]
@@ -13,6 +19,8 @@ pub struct Session {
     socket: Socket,
     _lock: Lock,
     dry_run: Option<Vec<String>>,
+    faults: Faults,
+    inverses: Vec<Inverse>,
 }
 
 impl Session {
@@ -24,7 +32,8 @@ impl Session {
     pub fn open(netns: Netns) -> Result<Self, Error> {
         let lock = netns.lock()?;
         let socket = netns.run(Socket::open)??;
-        Ok(Self { netns, socket, _lock: lock, dry_run: None })
+        let (faults, inverses) = (Faults::asked(), Vec::new());
+        Ok(Self { netns, socket, _lock: lock, dry_run: None, faults, inverses })
     }
 
     /// From here on, changes nothing and only notes what would be done.
@@ -66,14 +75,47 @@ impl Session {
     }
 
     /// Changes the namespace by messages that nothing can come between.
-    pub(super) fn send(&mut self, messages: Vec<Message<'_>>) -> Result<(), netlink::Error> {
-        match &mut self.dry_run {
-            Some(noted) => {
-                noted.extend(messages.iter().map(|message| message.command().to_owned()));
-                Ok(())
-            }
-            None => self.socket.batch(messages),
+    pub(super) fn send(&mut self, mut messages: Vec<Message<'_>>) -> Result<(), netlink::Error> {
+        if let Some(noted) = &mut self.dry_run {
+            noted.extend(messages.iter().map(|message| message.command().to_owned()));
+            return Ok(());
         }
+        let (step, refused) = self.faults.next(messages.len());
+        let Some(index) = refused else {
+            return step.done(self.socket.batch(messages));
+        };
+        let operation = messages.remove(index).operation().to_owned();
+        // The kernel goes on behind a message that it refuses, and reports the first.
+        self.socket
+            .batch(messages)
+            .or_else(|error| if error.index() < Some(index) { Err(error) } else { Ok(()) })?;
+        Err(netlink::Error::Refused { operation, errno: Errno::ENOMEM, ext_ack: None, index })
+    }
+
+    /// Begins an effect that is not a netlink message, unless it is `refused`.
+    pub(super) fn begin<E: Into<Error>>(
+        &mut self,
+        refused: impl FnOnce(io::Error) -> E,
+    ) -> Result<Step, Error> {
+        if self.is_dry() {
+            return Ok(Step::inert());
+        }
+        match self.faults.next(1) {
+            (step, None) => Ok(step),
+            (_, Some(_)) => Err(refused(fault::refusal()).into()),
+        }
+    }
+
+    /// Writes down what takes the next effect back if the command fails.
+    pub(super) fn on_failure(&mut self, inverse: Inverse) {
+        if !self.is_dry() {
+            self.inverses.push(inverse);
+        }
+    }
+
+    /// What was written down since this was called last.
+    pub(super) fn take_inverses(&mut self) -> Vec<Inverse> {
+        std::mem::take(&mut self.inverses)
     }
 
     /// Notes an effect that is not a netlink message; whether it is to be done.

@@ -12,7 +12,9 @@ use crate::netlink::link::{self, Link, Settings};
 use crate::netlink::{self, Message};
 use crate::plan::{Needs, gso};
 
+use super::add;
 use super::clear::gone;
+use super::inverse::Inverse;
 use super::peer::Peer;
 use super::{Error, Request, Session};
 
@@ -199,9 +201,11 @@ impl Setting {
         record: &mut Record,
         held: Option<Held>,
     ) -> Result<(), Error> {
+        let inverse = Inverse::record(maps, record)?;
         self.hold(record, held);
         if session.effect(|| format!("record of the {}", self.name)) {
-            maps.set_link(record)?;
+            session.on_failure(inverse);
+            add::write_record(session, maps, record)?;
         }
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Setting {
     fn go(
         &self,
         session: &mut Session,
-        place: &mut Place,
+        (place, now): (&mut Place, u32),
         steps: &Steps,
         maps: &Maps,
         record: &mut Record,
@@ -219,11 +223,22 @@ impl Setting {
         if steps.held == was && steps.back.is_none() && steps.set.is_none() {
             return Ok(false);
         }
+        let inverse = |value: u32| match &*place {
+            Place::Link(link) => Inverse::Send(link::set(&link.device(), &(self.to)(value))),
+            Place::Peer(peer) => Inverse::Peer {
+                ifindex: peer.link.peer_ifindex.unwrap_or_default(),
+                settings: Box::new((self.to)(value)),
+            },
+        };
+        let of_set = inverse(steps.back.unwrap_or(now));
         if let Some(value) = steps.back {
+            let of_back = inverse(now);
+            session.on_failure(of_back);
             gone(place.send(session, self.message(place, value)))?;
         }
         self.note(session, maps, record, steps.held)?;
         let Some(value) = steps.set else { return Ok(true) };
+        session.on_failure(of_set);
         let Err(error) = place.send(session, self.message(place, value)) else { return Ok(true) };
         self.note(session, maps, record, was)?;
         if let (Some(_), Some(was)) = (steps.back, was) {
@@ -269,11 +284,11 @@ pub(super) fn set(
             (setting.is_in_one_record && wanted.is_some(), other_held, other.and_then(parts))
         {
             let steps = steps(wanted, now, other_held, None);
-            is_changed |= setting.go(session, &mut place, &steps, maps, &mut record.clone())?;
+            is_changed |= setting.go(session, (&mut place, now), &steps, maps, &mut record.clone())?;
             continue;
         }
         let steps = steps(wanted, now, held, other_held);
-        is_changed |= setting.go(session, &mut place, &steps, maps, record)?;
+        is_changed |= setting.go(session, (&mut place, now), &steps, maps, record)?;
     }
     Ok(is_changed)
 }

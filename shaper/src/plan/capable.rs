@@ -69,6 +69,11 @@ fn lacking(engine: Engine, needs: &Needs) -> Vec<&'static str> {
             ("`--keep-order`", needs.any(|shape| shape.keep_order())),
             ("`--ecn`", needs.any(|shape| shape.ecn().is_some())),
             ("`--burst`", needs.any(|shape| shape.burst().is_some())),
+            // Since Linux 6.16, and older stable kernels of 2025: "cannot mix duplicating netems with other netems in tree".
+            (
+                "`--duplicate` beside other rules",
+                needs.rules > 1 && needs.any(|shape| shape.duplicate().is_some()),
+            ),
             ("more than 4096 rules", needs.rules > NETEM_RULES_MAX),
         ],
         // The kernel takes a departure time for IP packets only.

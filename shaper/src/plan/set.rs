@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shaper_common::abi::{self, Direction, Entry, asked};
+use shaper_common::abi::{self, Counters, Direction, Entry, asked};
 use shaper_common::filter::Filter;
 use shaper_common::lookup::Search;
 
@@ -205,6 +205,14 @@ impl Set {
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         self.removed.is_empty() && self.rules.iter().all(Slotted::is_unchanged)
+    }
+
+    /// Lets counts and packets' numbers begin at zero, as they do in maps that are new.
+    pub fn begin_at_zero(&mut self) {
+        for Slotted { entry, .. } in &mut self.rules {
+            entry.rule.first_index = 0;
+            entry.asked.before = Counters::default();
+        }
     }
 
     /// The rule that alone has to be written where everything else stays: one map write, which is seen as a whole. A rule with a table

@@ -16,6 +16,8 @@ mod distribution;
 mod duplicate;
 #[path = "netns/expiry.rs"]
 mod expiry;
+#[path = "netns/faults.rs"]
+mod faults;
 #[path = "netns/idempotence.rs"]
 mod idempotence;
 #[path = "netns/instruments.rs"]
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
             restore::cases(),
             settings::cases(),
             death::cases(),
+            faults::cases(),
             expiry::cases(),
             rules::cases(),
             trace::cases(),

@@ -17,12 +17,13 @@ pub(super) struct Artifacts {
     pub(super) tests: PathBuf,
 }
 
-/// Builds both, optimised: they measure the times and rates of packets.
+/// Builds both, optimised, as they measure the times and rates of packets; the command fails where a test wants it to.
 pub(super) fn build(context: &Context<'_>) -> Result<Artifacts> {
     let mut command = cargo();
     command
         .args(["build", "--locked", "--release", MESSAGES])
         .args(["--package=shaper", "--bin=shaper", "--package=shaper-netns-tests", "--test=netns"])
+        .arg("--features=shaper/fault-injection")
         .current_dir(&context.workspace.root);
     let built = cargo_build::run(&mut command)?;
     Ok(Artifacts { shaper: built.find("bin", "shaper")?, tests: built.find("test", "netns")? })
