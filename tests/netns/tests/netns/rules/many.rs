@@ -121,7 +121,8 @@ fn many(context: &Context) {
     let least = latency_ms(sample[0], 0).min(latency_ms(sample[0], 1)) as f64 * 1e6;
     assert!(delay.min >= least, "a packet took only {} ns", delay.min);
     let (processor, _) = swaps.iter().min().expect("at least one swap");
-    if context.engine() != Engine::Netem {
+    // Of the processor of User-mode Linux nothing can be said.
+    if context.engine() != Engine::Netem && !kernel::is_user_mode() {
         assert!(*processor < SWAP_WITHIN, "the fastest swap took {processor:?}");
     }
 }
