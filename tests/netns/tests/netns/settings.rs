@@ -17,10 +17,10 @@ use crate::trace::Tracing;
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("the_mtu_is_set_kept_and_given_back", Load::Light, mtu),
-        Case::each_engine("an_mtu_that_the_link_refuses_leaves_nothing", Load::Light, refused_mtu),
-        Case::each_engine("what_comes_in_comes_in_single_packets", Load::Light, ingress),
+        Case::each_engine("a_refused_mtu_is_said_and_leaves_nothing", Load::Light, refused_mtu),
+        Case::each_engine("what_comes_in_is_single_packets", Load::Light, ingress),
         Case::each_engine("a_hidden_peer_is_said", Load::Light, hidden),
-        Case::each_engine("the_loopback_sends_itself_single_packets", Load::Light, loopback),
+        Case::each_engine("what_the_loopback_sends_is_single_packets", Load::Light, loopback),
     ]
 }
 
