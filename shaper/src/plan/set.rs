@@ -101,6 +101,37 @@ pub enum Error {
     },
 }
 
+/// Where an entry of a set comes from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    New(&'a Rule),
+    Kept(&'a Entry),
+}
+
+impl Source<'_> {
+    /// Whether the time of a rule that was there is over.
+    fn is_over(self, now_ns: u64) -> bool {
+        match self {
+            Self::New(_) => false,
+            Self::Kept(entry) => entry.rule.expires_ns != 0 && entry.rule.expires_ns <= now_ns,
+        }
+    }
+
+    /// The entry; that of `before` where it says the same.
+    fn entry(self, before: Option<&Entry>, circumstances: &Circumstances) -> Entry {
+        let rule = match self {
+            Self::Kept(entry) => return *entry,
+            Self::New(rule) => rule,
+        };
+        let seed = before.map_or(circumstances.seed, |before| before.rule.seed);
+        let entry = rule::of_rule(rule, circumstances.direction, seed, circumstances.now_ns);
+        match before {
+            Some(before) if rule::is_same(before, &entry) => *before,
+            _ => entry,
+        }
+    }
+}
+
 impl Set {
     /// One rule for all peers, in slot 1.
     #[must_use]
@@ -126,36 +157,20 @@ impl Set {
     pub fn of(wish: &Wish, old: &[(u32, Entry)], circumstances: &Circumstances) -> Result<Self, Error> {
         let old_by_key: BTreeMap<_, _> =
             old.iter().map(|(slot, entry)| (rule::key(&entry.asked), (*slot, entry))).collect();
-        let mut wanted: BTreeMap<_, Entry> = BTreeMap::new();
-        let mut put = |rule: &Rule| {
-            let key = rule::key(&rule::asked_of(rule.to()));
-            let before = old_by_key.get(&key);
-            let seed = before.map_or(circumstances.seed, |(_, before)| before.rule.seed);
-            let entry = rule::of_rule(rule, circumstances.direction, seed, circumstances.now_ns);
-            let entry = match before {
-                Some((_, before)) if rule::is_same(before, &entry) => **before,
-                _ => entry,
-            };
-            wanted.insert(key, entry);
-        };
+        let mut wanted: BTreeMap<_, Source<'_>> = BTreeMap::new();
+        let key_of = |rule: &Rule| rule::key(&rule::asked_of(rule.to()));
+        let kept = old_by_key.iter().map(|(key, (_, entry))| (*key, Source::Kept(entry)));
         match wish {
-            Wish::Whole(rules) => rules.iter().for_each(put),
+            Wish::Whole(rules) => wanted.extend(rules.iter().map(|rule| (key_of(rule), Source::New(rule)))),
             Wish::Put(rule) => {
-                put(rule);
-                let is_over = |entry: &Entry| {
-                    entry.rule.expires_ns != 0 && entry.rule.expires_ns <= circumstances.now_ns
-                };
-                for (key, (_, entry)) in old_by_key.iter().filter(|(_, (_, entry))| !is_over(entry)) {
-                    wanted.entry(*key).or_insert(**entry);
-                }
+                let now_ns = circumstances.now_ns;
+                wanted.extend(kept.filter(|(_, source)| !source.is_over(now_ns)));
+                wanted.insert(key_of(rule), Source::New(rule));
             }
-            Wish::Keep => {
-                wanted = old_by_key.iter().map(|(key, (_, entry))| (*key, **entry)).collect();
-            }
+            Wish::Keep => wanted.extend(kept),
             Wish::Remove(to) => {
                 let key = rule::key(&rule::asked_of(*to));
-                let kept = old_by_key.iter().filter(|(other, _)| **other != key);
-                wanted = kept.map(|(key, (_, entry))| (*key, **entry)).collect();
+                wanted.extend(kept.filter(|(other, _)| *other != key));
             }
         }
         if wanted.len() > RULES_MAX {
@@ -164,8 +179,9 @@ impl Set {
         let mut taken: BTreeSet<u32> = old.iter().map(|(slot, _)| *slot).collect();
         let mut next = 1;
         let mut rules: Vec<Slotted> = Vec::with_capacity(wanted.len());
-        for (key, entry) in &wanted {
+        for (key, source) in &wanted {
             let before = old_by_key.get(key).map(|(slot, before)| (*slot, **before));
+            let entry = source.entry(before.as_ref().map(|(_, before)| before), circumstances);
             let slot = before.map_or_else(
                 || {
                     while !taken.insert(next) {
@@ -175,8 +191,8 @@ impl Set {
                 },
                 |(slot, _)| slot,
             );
-            let shape = rule::shape_of(entry);
-            rules.push(Slotted { slot, entry: *entry, shape, before: before.map(|(_, before)| before) });
+            let shape = rule::shape_of(&entry);
+            rules.push(Slotted { slot, entry, shape, before: before.map(|(_, before)| before) });
         }
         rules.sort_by_key(|rule| rule.slot);
         let rows: Vec<Row> = rules.iter().map(|rule| row(rule.slot, &rule.entry)).collect();

@@ -16,7 +16,7 @@ use crate::engine;
 use crate::plan::Needs;
 use crate::plan::set::Wish;
 use crate::rules::file::{self, Format};
-use crate::rules::{File, Filter, Mtu, Rule, RuleParts};
+use crate::rules::{self, File, Filter, Mtu, Rule, RuleParts, RuleSet};
 use crate::shape::{Direction, EngineChoice, Named as _};
 
 /// What is asked for.
@@ -101,11 +101,12 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
 
 fn of_file(args: &ApplyArgs, file: &File) -> Result<Asked, Failure> {
     let engine = if args.engine == EngineChoice::Auto { file.engine() } else { args.engine };
-    let whole = |direction: abi::Direction| (direction, Wish::Whole(file.rules(direction)));
+    let whole = |direction: abi::Direction| Ok((direction, Wish::Whole(seeded(file, direction)?)));
     let said = |direction: &abi::Direction| {
         file.direction().each().contains(direction) || !file.rules(*direction).is_empty()
     };
-    let wishes: Vec<_> = Direction::Both.each().iter().copied().filter(said).map(whole).collect();
+    let wishes = Direction::Both.each().iter().copied().filter(said).map(whole);
+    let wishes = wishes.collect::<Result<Vec<_>, rules::Error>>()?;
     let count = wishes.iter().map(|(_, wish)| if let Wish::Whole(rules) = wish { rules.len() } else { 0 });
     Ok(Asked {
         dev: args.dev.clone().or_else(|| file.dev().map(str::to_owned)),
@@ -118,6 +119,20 @@ fn of_file(args: &ApplyArgs, file: &File) -> Result<Asked, Failure> {
         down: file.down(),
         mtu: file.mtu(),
     })
+}
+
+/// The rules of a file for one direction, with its seed where they have none of their own.
+fn seeded(file: &File, direction: abi::Direction) -> Result<RuleSet, rules::Error> {
+    let rules = file.rules(direction);
+    if file.seed().is_none() {
+        return Ok(rules);
+    }
+    let seeded = |rule: &Rule| {
+        let mut parts = RuleParts::from(*rule);
+        parts.shape.seed = parts.shape.seed.or(file.seed());
+        Rule::new(parts)
+    };
+    RuleSet::new(rules.iter().map(seeded).collect::<Result<Vec<_>, _>>()?)
 }
 
 fn read(path: &Path) -> Result<File, Failure> {
