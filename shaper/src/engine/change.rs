@@ -10,8 +10,8 @@ use crate::attachment::{Attachment, ROOT, Survey};
 use crate::bpf::object::Room;
 use crate::bpf::{self, Maps, Object};
 use crate::netlink::link::Link;
-use crate::plan::Needs;
 use crate::plan::set::{Set, Slotted};
+use crate::plan::{Needs, gso, rule};
 use crate::tc::filter::bpf::Action;
 use crate::tc::filter::{Mirred, Side};
 use crate::tc::{self, Verb};
@@ -61,7 +61,11 @@ pub(super) fn change(
     if restarted {
         relay::restart(session, request, &needs, found, maps, &mut record)?;
     }
-    let is_set_otherwise = settings::set(session, survey, request, &needs, maps, &mut record)?;
+    let shapes = old.iter().filter_map(|(_, entry)| rule::shape_of(entry)).collect();
+    let had_needs = Needs { shapes, ..Needs::default() };
+    // What the old rules still need is given back when they are gone.
+    let either = needs.clone().and(had_needs.clone());
+    let is_set_otherwise = settings::set(session, survey, request, &either, maps, &mut record)?;
     let leaves = leaves(survey, found);
     let is_held_so = request.engine != Engine::Netem || netem::are_so(&set, &leaves);
     let is_same = set.is_unchanged() && record.flags == request.flags && is_held_so;
@@ -92,6 +96,10 @@ pub(super) fn change(
             session.on_failure(Inverse::record(maps, &had)?);
             add::write_record(session, maps, &record)?;
         }
+    }
+    if gso::max_segs(&had_needs).is_some() && gso::max_segs(&needs).is_none() {
+        let now = session.survey()?;
+        settings::set(session, &now, request, &needs, maps, &mut record)?;
     }
     if let Some(dev) = &queue {
         netem::sweep(session, dev, &set, &leaves, &old)?;

@@ -9,7 +9,7 @@ use shaper_common::abi::{Direction, Entry, Link as Record};
 use crate::bpf::Maps;
 use crate::bpf::object;
 use crate::netlink::Message;
-use crate::netlink::link::{self, Device, Settings};
+use crate::netlink::link::{self, Device, Link};
 use crate::tc::filter::bpf::Filter;
 use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
@@ -22,12 +22,12 @@ use super::{Error, Request, Session, add, clear, netem};
 pub(super) enum Inverse {
     /// A message; what it takes away may be gone.
     Send(Message<'static>),
-    /// Settings of a link's peer, in whatever namespace that is.
+    /// A message to the other end of a veth, where it can be found.
     Peer {
-        /// The number of the link.
-        ifindex: u32,
-        /// What its peer had.
-        settings: Box<Settings<'static>>,
+        /// The end that is here.
+        of: Box<Link>,
+        /// The message.
+        message: Message<'static>,
     },
     /// Another program in a filter's place.
     Program {
@@ -111,14 +111,10 @@ impl Inverse {
     fn run(self, session: &mut Session) -> Result<(), Error> {
         match self {
             Self::Send(message) => clear::gone(session.send(vec![message])),
-            Self::Peer { ifindex, settings } => {
-                let survey = session.survey()?;
-                let link = survey.links.iter().find(|link| link.ifindex == ifindex);
-                // A peer that is gone has nothing to be put back.
-                let Some(mut peer) = link.and_then(|link| Peer::find(session, link)) else { return Ok(()) };
-                let message = link::set(&peer.link.device(), &settings);
-                clear::gone(peer.send(session, message))
-            }
+            Self::Peer { of, message } => match Peer::find(session, &of) {
+                Some(mut peer) => clear::gone(peer.send(session, message)),
+                None => Ok(()),
+            },
             Self::Program { hook, program } => {
                 Ok(session.send(vec![hook.attach(Verb::Replace, program.as_fd())])?)
             }

@@ -14,6 +14,8 @@ const VETH: &str = "veth";
 /// The other end of a veth, with a socket in its namespace.
 pub(super) struct Peer {
     pub(super) link: Link,
+    /// The link that it is the peer of.
+    pub(super) of: Link,
     socket: Socket,
 }
 
@@ -36,13 +38,13 @@ impl Peer {
         .ok()?;
         let peer = link::by_index(&mut socket, peer).ok()?;
         let is_it = peer.peer_ifindex == Some(link.ifindex) && peer.kind.as_deref() == Some(VETH);
-        is_it.then_some(Self { link: peer, socket })
+        is_it.then(|| Self { link: peer, of: link.clone(), socket })
     }
 
     /// Changes the peer.
     pub(super) fn send(&mut self, session: &mut Session, message: Message<'_>) -> Result<(), netlink::Error> {
         if session.effect(|| format!("where the peer is: {}", message.command())) {
-            self.socket.request(message)?;
+            session.send_by(&mut self.socket, message)?;
         }
         Ok(())
     }

@@ -75,21 +75,21 @@ impl Session {
     }
 
     /// Changes the namespace by messages that nothing can come between.
-    pub(super) fn send(&mut self, mut messages: Vec<Message<'_>>) -> Result<(), netlink::Error> {
+    pub(super) fn send(&mut self, messages: Vec<Message<'_>>) -> Result<(), netlink::Error> {
         if let Some(noted) = &mut self.dry_run {
             noted.extend(messages.iter().map(|message| message.command().to_owned()));
             return Ok(());
         }
-        let (step, refused) = self.faults.next(messages.len());
-        let Some(index) = refused else {
-            return step.done(self.socket.batch(messages));
-        };
-        let operation = messages.remove(index).operation().to_owned();
-        // The kernel goes on behind a message that it refuses, and reports the first.
-        self.socket
-            .batch(messages)
-            .or_else(|error| if error.index() < Some(index) { Err(error) } else { Ok(()) })?;
-        Err(netlink::Error::Refused { operation, errno: Errno::ENOMEM, ext_ack: None, index })
+        batch(&mut self.faults, &mut self.socket, messages)
+    }
+
+    /// Changes another namespace, which the socket is in, by a message.
+    pub(super) fn send_by(
+        &mut self,
+        socket: &mut Socket,
+        message: Message<'_>,
+    ) -> Result<(), netlink::Error> {
+        batch(&mut self.faults, socket, vec![message])
     }
 
     /// Begins an effect that is not a netlink message, unless it is `refused`.
@@ -128,4 +128,20 @@ impl Session {
             None => true,
         }
     }
+}
+
+fn batch(
+    faults: &mut Faults,
+    socket: &mut Socket,
+    mut messages: Vec<Message<'_>>,
+) -> Result<(), netlink::Error> {
+    let (step, refused) = faults.next(messages.len());
+    let Some(index) = refused else {
+        return step.done(socket.batch(messages));
+    };
+    let operation = messages.remove(index).operation().to_owned();
+    // The kernel goes on behind a message that it refuses, and reports the first.
+    let others = socket.batch(messages);
+    others.or_else(|error| if error.index() < Some(index) { Err(error) } else { Ok(()) })?;
+    Err(netlink::Error::Refused { operation, errno: Errno::ENOMEM, ext_ack: None, index })
 }

@@ -12,11 +12,10 @@ use crate::netlink::link::{self, Link, Settings};
 use crate::netlink::{self, Message};
 use crate::plan::{Needs, gso};
 
-use super::add;
 use super::clear::gone;
 use super::inverse::Inverse;
 use super::peer::Peer;
-use super::{Error, Request, Session};
+use super::{Error, Request, Session, add};
 
 /// Of a link whose senders are elsewhere and hand GSO frames to it, on ingress.
 const ONE_FATE: &str = "GSO frames that come in have one fate for all their segments";
@@ -152,6 +151,13 @@ impl Place {
         }
     }
 
+    fn inverse(&self, message: Message<'static>) -> Inverse {
+        match self {
+            Self::Link(_) => Inverse::Send(message),
+            Self::Peer(peer) => Inverse::Peer { of: Box::new(peer.of.clone()), message },
+        }
+    }
+
     fn send(&mut self, session: &mut Session, message: Message<'static>) -> Result<(), netlink::Error> {
         match self {
             // In a dry run what the other direction sets was only noted.
@@ -201,10 +207,9 @@ impl Setting {
         record: &mut Record,
         held: Option<Held>,
     ) -> Result<(), Error> {
-        let inverse = Inverse::record(maps, record)?;
+        session.on_failure(Inverse::record(maps, record)?);
         self.hold(record, held);
         if session.effect(|| format!("record of the {}", self.name)) {
-            session.on_failure(inverse);
             add::write_record(session, maps, record)?;
         }
         Ok(())
@@ -223,22 +228,13 @@ impl Setting {
         if steps.held == was && steps.back.is_none() && steps.set.is_none() {
             return Ok(false);
         }
-        let inverse = |value: u32| match &*place {
-            Place::Link(link) => Inverse::Send(link::set(&link.device(), &(self.to)(value))),
-            Place::Peer(peer) => Inverse::Peer {
-                ifindex: peer.link.peer_ifindex.unwrap_or_default(),
-                settings: Box::new((self.to)(value)),
-            },
-        };
-        let of_set = inverse(steps.back.unwrap_or(now));
         if let Some(value) = steps.back {
-            let of_back = inverse(now);
-            session.on_failure(of_back);
+            session.on_failure(place.inverse(self.message(place, now)));
             gone(place.send(session, self.message(place, value)))?;
         }
         self.note(session, maps, record, steps.held)?;
         let Some(value) = steps.set else { return Ok(true) };
-        session.on_failure(of_set);
+        session.on_failure(place.inverse(self.message(place, now)));
         let Err(error) = place.send(session, self.message(place, value)) else { return Ok(true) };
         self.note(session, maps, record, was)?;
         if let (Some(_), Some(was)) = (steps.back, was) {

@@ -143,6 +143,7 @@ fn describe(what: &str, reply: &Reply, fixed: usize, skipped: &[u16]) -> String 
         let value = match attribute.kind {
             IFLA_AF_SPEC if what == "link" => families(attribute),
             TCA_OPTIONS if what == "filter" => filter(attribute),
+            TCA_OPTIONS if what == "qdisc" => qdisc(attribute),
             _ => value(attribute.value),
         };
         let _infallible = write!(line, " {}={value}", attribute.kind);
@@ -173,6 +174,18 @@ fn filter(options: Attribute<'_>) -> String {
         }
     }
     text
+}
+
+/// Settings of a qdisc; htb counts among them what went by its direct queue.
+fn qdisc(options: Attribute<'_>) -> String {
+    // linux/pkt_sched.h: `struct tc_htb_glob`, whose last word is the counter. No other qdisc has an option of that length there.
+    const TCA_HTB_INIT: u16 = 2;
+    const LEN: usize = 20;
+    let init = options.nested().find(|option| option.kind == TCA_HTB_INIT && option.value.len() == LEN);
+    match init {
+        Some(init) => format!("htb {}", hex(&init.value[..LEN - 4])),
+        None => value(options.value),
+    }
 }
 
 /// Settings per address family; IPv6 mixes its counters among them.
