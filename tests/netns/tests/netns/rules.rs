@@ -1,5 +1,7 @@
 //! Rules for destinations: each peer its own shape, found by the longest prefix, then port and protocol.
 
+#[path = "rules/answers.rs"]
+mod answers;
 #[path = "rules/cost.rs"]
 mod cost;
 #[path = "rules/counters.rs"]
@@ -27,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ports::cases(),
         counters::cases(),
         filters::cases(),
+        answers::cases(),
         swaps::cases(),
         many::cases(),
         cost::cases(),
