@@ -20,3 +20,4 @@ pub mod target;
 pub mod tc;
 pub mod trace;
 pub mod units;
+pub mod wanted;

@@ -3,26 +3,17 @@
 mod asked;
 
 use std::fmt::Display;
-use std::path::PathBuf;
 
 use serde::Serialize;
-use shaper_common::abi::{self, Engine};
 
 use self::asked::Asked;
 use super::args::ApplyArgs;
 use super::exit::{Code, Failure};
 use super::{failure, output, policy};
-use crate::attachment::Survey;
-use crate::engine::{self, Outcome, Request, Session};
-use crate::measure::clock;
-use crate::netlink::link::Link;
-use crate::plan::set::Wish;
-use crate::plan::{Needs, capable};
-use crate::probe::{self, Cap, Picked};
-use crate::report;
-use crate::shape::{Chance, Direction, EngineChoice, Named as _, Shape};
-use crate::target::link::choose;
+use crate::engine::Outcome;
+use crate::shape::{Chance, EngineChoice, Named as _, Shape};
 use crate::units::Probability;
+use crate::wanted::{self, Made, Shaped};
 
 /// What `apply --json` prints.
 #[derive(Serialize)]
@@ -51,33 +42,18 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         return policy::run(&args, &target);
     }
     let asked = asked::of(&args)?;
-    if let Some(engine) = asked.engine.engine() {
-        capable::check(engine, &asked.needs()).map_err(|error| failure::probe(error.into()))?;
-    }
-    probe::require(&Cap::ALL).map_err(failure::probe)?;
-    let session = Session::open(target.open().map_err(failure::netns)?).map_err(failure::engine)?;
+    let wanted = &asked.wanted;
+    let session = wanted::open(&target, wanted).map_err(failure::wanted)?;
     let mut session = if args.dry_run { session.dry() } else { session };
-
-    let survey = session.survey().map_err(failure::netlink)?;
-    let link = choose(&survey.links, asked.dev.as_deref())
-        .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?
-        .clone();
-    let policy = policy::plan(&mut session, &args, &target, &link)?;
-    let mut requests = requests(&asked, &survey, &link, target.tether());
-    let picked = pick(&asked, &survey, &mut requests)?;
-    let last = |session: &mut Session| policy.as_ref().map_or(Ok(()), |policy| policy.make(session));
-    let outcomes = engine::apply_and(&mut session, &requests, last).map_err(|error| {
-        if matches!(error, engine::Error::Policy(_)) {
-            return policy::cannot(error, &target);
-        }
-        let what = format!("cannot shape {} of `{}` in `{target}`", asked.direction().name(), link.name);
-        failure::engine(error).context(what)
-    })?;
-    let note = note(&mut session, &requests)?;
+    let Made { shaped: Some(Shaped { link, picked, outcomes, note }), policy } =
+        wanted::make(&mut session, &target, wanted).map_err(failure::wanted)?
+    else {
+        return Ok(());
+    };
     let applied = Applied {
         namespace: target.to_string(),
-        link: &link.name,
-        direction: asked.direction().name(),
+        link: &link,
+        direction: wanted.direction().name(),
         engine: EngineChoice::from(picked.engine).name(),
         why: picked.why,
         asked: &asked,
@@ -87,82 +63,6 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         commands: session.noted().to_vec(),
     };
     if args.json { output::print_json(&applied) } else { output::print(text(&applied)) }
-}
-
-/// What is asked of the engine, for each direction; who it is comes later.
-fn requests(asked: &Asked, survey: &Survey, link: &Link, tether: Option<PathBuf>) -> Vec<Request> {
-    let now_ns = clock::now_ns();
-    let seed = asked.seed.unwrap_or_else(engine::draw_seed);
-    let request = |(direction, wish): &(abi::Direction, Wish)| Request {
-        link: link.clone(),
-        direction: *direction,
-        engine: Engine::Relay,
-        engine_asked: asked.engine != EngineChoice::Auto,
-        wish: wish.clone(),
-        flags: asked.flags(survey.attachment_of(link.ifindex, *direction)),
-        mtu: asked.mtu(survey.attachment_of(link.ifindex, *direction)),
-        now_ns,
-        seed,
-        tether: tether.clone(),
-    };
-    asked.wishes.iter().map(request).collect()
-}
-
-/// Gives the requests the engine asked for, the one that is there already if it can do what the rules then ask for, or the best
-/// that can and that this kernel can run.
-fn pick(asked: &Asked, survey: &Survey, requests: &mut [Request]) -> Result<Picked, Failure> {
-    let mut needs = Needs::default();
-    let mut there = None;
-    for request in requests.iter() {
-        let found = survey.attachment_of(request.link.ifindex, request.direction);
-        needs = needs.and(request.needs_beside(found));
-        there = there.or_else(|| engine::engine_of(found?));
-    }
-    let picked = pick_engine(asked, &needs, there)?;
-    for request in requests {
-        request.engine = picked.engine;
-    }
-    Ok(picked)
-}
-
-fn pick_engine(asked: &Asked, needs: &Needs, there: Option<Engine>) -> Result<Picked, Failure> {
-    let mut left = None;
-    if let (EngineChoice::Auto, Some(engine)) = (asked.engine, there) {
-        match goes_on(engine, asked.direction(), needs) {
-            Ok(()) => return Ok(Picked { engine, why: "it shapes this link already".to_owned() }),
-            Err(reason) => left = Some(reason),
-        }
-    }
-    let mut picked = probe::choose(asked.engine, asked.direction(), needs).map_err(failure::probe)?;
-    if let Some(reason) = left {
-        picked.why = format!("{reason}, which shaped this link before; {}", picked.why);
-    }
-    Ok(picked)
-}
-
-/// Whether the engine that shapes the link now can do other rules too, or why not.
-fn goes_on(engine: Engine, direction: Direction, needs: &Needs) -> Result<(), String> {
-    capable::check(engine, needs).map_err(|incapable| incapable.what())?;
-    // It works here, as is seen; what a shape needs beyond that is asked of the kernel, which takes milliseconds, only then.
-    let nothing = Needs::default();
-    if probe::requirements(engine, direction, needs).eq(probe::requirements(engine, direction, &nothing)) {
-        return Ok(());
-    }
-    let choice = EngineChoice::from(engine);
-    probe::choose(choice, direction, needs).map(drop).map_err(|error| error.to_string())
-}
-
-/// What has to be said of what was made.
-fn note(session: &mut Session, requests: &[Request]) -> Result<Option<&'static str>, Failure> {
-    let comes_in = |request: &Request| request.direction == abi::Direction::Ingress;
-    // A dry run has it among its commands.
-    let Some(request) = requests.iter().find(|request| comes_in(request)).filter(|_| !session.is_dry())
-    else {
-        return Ok(None);
-    };
-    let survey = session.survey().map_err(failure::netlink)?;
-    let found = survey.attachment_of(request.link.ifindex, request.direction);
-    Ok(found.and_then(|found| report::of_attachment(&survey, found, request.now_ns).note))
 }
 
 fn word(outcomes: &[Outcome]) -> &'static str {

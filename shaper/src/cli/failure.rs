@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::exit::{Code, Failure};
-use crate::{bpf, engine, netlink, policy, probe, target};
+use crate::{bpf, engine, netlink, policy, probe, target, wanted};
 
 const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
 
@@ -27,6 +27,19 @@ pub(super) fn probe(error: probe::Error) -> Failure {
     };
     let hint = error.hint();
     Failure::new(code, error).hint(hint)
+}
+
+pub(super) fn wanted(error: wanted::Error) -> Failure {
+    use wanted::Error;
+    let what = error.to_string();
+    match error {
+        Error::Probe(error) => probe(error),
+        Error::Netns(error) => netns(error),
+        Error::Netlink(error) => netlink(error),
+        Error::Open(error) => engine(*error),
+        Error::Link { .. } => Failure::new(Code::Usage, error),
+        Error::Shape { source, .. } | Error::Policy { source, .. } => engine(*source).context(what),
+    }
 }
 
 pub(super) fn netlink(error: netlink::Error) -> Failure {

@@ -2,16 +2,14 @@
 
 use serde::Serialize;
 
-use super::args::{ApplyArgs, LinkArgs, RuleArgs};
+use super::args::{ApplyArgs, LinkArgs, PolicyArgs, RuleArgs};
 use super::exit::{Code, Failure};
 use super::{failure, output};
-use crate::engine::{PolicyChange, PolicyRequest, Session};
-use crate::netlink::link::{self, Link};
+use crate::engine::PolicyChange;
 use crate::policy::{self, Policy, Report};
-use crate::probe::{self, Cap};
 use crate::shape::{Direction, EngineChoice, Parts};
 use crate::target::Target;
-use crate::target::link::choose;
+use crate::wanted::{self, Routing, Wanted};
 
 /// A policy that is now so, as `apply --json` tells it.
 #[derive(Serialize)]
@@ -59,43 +57,21 @@ pub(super) fn is_alone(args: &ApplyArgs) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Finds out what a policy changes; nothing without one.
-pub(super) fn plan(
-    session: &mut Session,
-    args: &ApplyArgs,
-    target: &Target,
-    link: &Link,
-) -> Result<Option<PolicyChange>, Failure> {
-    let request = match args.policy.policy {
-        None => return Ok(None),
-        Some(Policy::AllowAll) => PolicyRequest::AllowAll,
-        Some(Policy::DenyAll) => {
-            PolicyRequest::DenyAll { link: link.clone(), keep: args.policy.keep.clone() }
-        }
-    };
-    let change = PolicyChange::plan(session, &request);
-    change.map(Some).map_err(|error| cannot(error, target))
+/// The policy that the flags ask for.
+pub(super) fn asked(args: &PolicyArgs) -> Option<Routing> {
+    args.policy.map(|policy| match policy {
+        Policy::AllowAll => Routing::AllowAll,
+        Policy::DenyAll => Routing::DenyAll { keep: args.keep.clone() },
+    })
 }
 
 /// Applies a policy without a shape.
 pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
-    probe::require(&[Cap::NetAdmin, Cap::SysAdmin]).map_err(failure::probe)?;
-    let session = Session::open(target.open().map_err(failure::netns)?).map_err(failure::engine)?;
+    let wanted = Wanted { dev: args.dev.clone(), policy: asked(&args.policy), ..Wanted::default() };
+    let session = wanted::open(target, &wanted).map_err(failure::wanted)?;
     let mut session = if args.dry_run { session.dry() } else { session };
-    let change = if args.policy.policy == Some(Policy::DenyAll) {
-        let links = link::dump(session.socket()).map_err(failure::netlink)?;
-        let link = choose(&links, args.dev.as_deref())
-            .map_err(|error| Failure::new(Code::Usage, error).context(format!("namespace `{target}`")))?;
-        plan(&mut session, args, target, link)?
-    } else {
-        // Of no link in particular.
-        Some(
-            PolicyChange::plan(&mut session, &PolicyRequest::AllowAll)
-                .map_err(|error| cannot(error, target))?,
-        )
-    };
-    let Some(change) = change else { return Ok(()) };
-    change.make(&mut session).map_err(|error| cannot(error, target))?;
+    let made = wanted::make(&mut session, target, &wanted).map_err(failure::wanted)?;
+    let Some(change) = made.policy else { return Ok(()) };
     let alone = Alone {
         namespace: target.to_string(),
         policy: applied(&change, args.dry_run),
@@ -106,10 +82,6 @@ pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
     }
     let commands: String = alone.commands.iter().map(|command| format!("{command}\n")).collect();
     output::print(text(&alone.policy, &alone.namespace) + &commands)
-}
-
-pub(super) fn cannot(error: crate::engine::Error, target: &Target) -> Failure {
-    failure::engine(error).context(format!("cannot set the routing policy of `{target}`"))
 }
 
 /// What a policy became.
