@@ -5,6 +5,7 @@ pub mod attachment;
 pub mod bpf;
 pub mod cli;
 pub mod engine;
+pub mod failure;
 pub mod measure;
 pub mod netlink;
 pub mod plan;

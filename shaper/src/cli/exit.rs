@@ -1,27 +1,8 @@
-//! How a command ends: its exit code, and what it says when it fails.
+//! How a command ends.
 
-use std::fmt;
 use std::process::ExitCode;
 
-use crate::{rules, shape};
-
-/// What the exit code of `shaper` means; the numbers are part of the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Code {
-    /// What was asked for is now so.
-    Done = 0,
-    /// It was tried and failed.
-    Failed = 1,
-    /// The command line asks for something that cannot be; nothing was tried.
-    Usage = 2,
-    /// A capability is missing; the message names it.
-    Permission = 3,
-    /// This kernel lacks what it takes; the message says what, and which engine would work.
-    Unsupported = 4,
-    /// The agent does not answer.
-    Unreachable = 5,
-}
+pub use crate::failure::{Code, Failure};
 
 /// [`Code`] as `--help` shows it.
 pub(super) const HELP: &str = "\
@@ -39,62 +20,6 @@ impl From<Code> for ExitCode {
     }
 }
 
-/// Why a command failed: a chain of causes, the exit code, and what the user can do about it.
-#[derive(Debug)]
-pub struct Failure {
-    code: Code,
-    error: anyhow::Error,
-    hint: Option<String>,
-}
-
-impl Failure {
-    /// A failure with the exit code `code`, caused by `error` and its own causes.
-    pub fn new(code: Code, error: impl Into<anyhow::Error>) -> Self {
-        Self { code, error: error.into(), hint: None }
-    }
-
-    /// Puts `what`, the operation that failed, before the chain of causes.
-    #[must_use]
-    pub fn context(self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
-        Self { error: self.error.context(what), ..self }
-    }
-
-    /// Adds what the user can do about it; a hint given before is replaced.
-    #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
-    /// The exit code.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        self.code
-    }
-}
-
-/// `operation: cause: cause of the cause`, and the hint on a line of its own.
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl From<rules::Error> for Failure {
-    fn from(error: rules::Error) -> Self {
-        Self::new(Code::Usage, error)
-    }
-}
-
-impl From<shape::Error> for Failure {
-    fn from(error: shape::Error) -> Self {
-        Self::new(Code::Usage, error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,16 +33,5 @@ mod tests {
         for (code, line) in codes.iter().zip(lines) {
             assert!(line.starts_with(&format!("  {}  ", *code as u8)), "{line}");
         }
-    }
-
-    #[test]
-    fn shows_the_chain_and_then_the_hint() {
-        let cause = std::io::Error::from_raw_os_error(libc::EPERM);
-        let failure =
-            Failure::new(Code::Permission, cause).context("cannot enter `inst-1`").hint("run it as root");
-        assert_eq!(
-            failure.to_string(),
-            "cannot enter `inst-1`: Operation not permitted (os error 1)\nhint: run it as root"
-        );
     }
 }

@@ -9,13 +9,14 @@ mod clear;
 mod demo;
 mod distribution;
 mod doctor;
-mod failure;
 mod policy;
 mod relay;
 mod show;
 mod trace;
 
 use std::process::ExitCode;
+
+use crate::failure;
 
 use args::{Cli, Command};
 pub use exit::{Code, Failure};

@@ -14,6 +14,7 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -168,6 +169,9 @@ fn spawn(
     let (ready, tell) = nix::unistd::pipe().map_err(|errno| failed(errno.desc().to_owned()))?;
     close_on_exec(ready.as_fd(), true).map_err(|error| failed(error.to_string()))?;
 
+    // What the relay inherits, any other process would that this one starts in this moment: an agent works on many namespaces.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut command = Command::new("/proc/self/exe");
     command.arg0("shaper").arg("relay");
     let mut give = |flag: &str, fd: BorrowedFd<'_>| {
@@ -189,8 +193,11 @@ fn spawn(
     // The child leaves a detached process behind and ends at once.
     let not_run = |error: io::Error| failed(format!("cannot run /proc/self/exe: {error}"));
     let status = session.begin(not_run)?.done(command.status()).map_err(not_run)?;
+    for inherited in [tap.as_fd(), report, tell.as_fd(), packet.as_fd()] {
+        close_on_exec(inherited, true).map_err(|error| failed(error.to_string()))?;
+    }
     drop(tell);
-    close_on_exec(report, true).map_err(|error| failed(error.to_string()))?;
+    drop(guard);
     if !status.success() {
         return Err(failed(format!("it ended with {status}")));
     }

@@ -1,13 +1,13 @@
-//! From what failed to how the command ends: the one table of exit codes and hints.
+//! From what failed to what kind of failure it is: the one table of codes and hints.
 
 use nix::errno::Errno;
 
-use super::exit::{Code, Failure};
+use super::{Code, Failure};
 use crate::{bpf, engine, netlink, policy, probe, target, wanted};
 
 const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
 
-pub(super) fn netns(error: target::netns::Error) -> Failure {
+pub(crate) fn netns(error: target::netns::Error) -> Failure {
     use target::netns::Error;
     match error {
         Error::Permission { .. } => Failure::new(Code::Permission, error)
@@ -17,7 +17,7 @@ pub(super) fn netns(error: target::netns::Error) -> Failure {
     }
 }
 
-pub(super) fn probe(error: probe::Error) -> Failure {
+pub(crate) fn probe(error: probe::Error) -> Failure {
     let code = if error.is_permission() {
         Code::Permission
     } else if error.is_unsupported() {
@@ -29,7 +29,7 @@ pub(super) fn probe(error: probe::Error) -> Failure {
     Failure::new(code, error).hint(hint)
 }
 
-pub(super) fn wanted(error: wanted::Error) -> Failure {
+pub(crate) fn wanted(error: wanted::Error) -> Failure {
     use wanted::Error;
     let what = error.to_string();
     match error {
@@ -42,7 +42,7 @@ pub(super) fn wanted(error: wanted::Error) -> Failure {
     }
 }
 
-pub(super) fn netlink(error: netlink::Error) -> Failure {
+pub(crate) fn netlink(error: netlink::Error) -> Failure {
     let errno = error.errno();
     let failure = Failure::new(code_of(errno), error);
     if errno == Errno::EPERM {
@@ -52,7 +52,7 @@ pub(super) fn netlink(error: netlink::Error) -> Failure {
     }
 }
 
-pub(super) fn bpf(error: bpf::object::Error) -> Failure {
+pub(crate) fn bpf(error: bpf::object::Error) -> Failure {
     match error.errno().map(Errno::from_raw) {
         Some(Errno::EPERM) => Failure::new(Code::Permission, error).hint(
             "loading classifiers takes CAP_BPF and CAP_NET_ADMIN in the initial user namespace: run as root",
@@ -62,7 +62,7 @@ pub(super) fn bpf(error: bpf::object::Error) -> Failure {
     }
 }
 
-pub(super) fn engine(error: engine::Error) -> Failure {
+pub(crate) fn engine(error: engine::Error) -> Failure {
     use engine::Error;
     match error {
         Error::Netlink(error) => netlink(error),
