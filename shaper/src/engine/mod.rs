@@ -29,6 +29,7 @@ mod relay;
 mod session;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use shaper_common::abi::{Direction, Engine, Entry, link_flag};
@@ -96,7 +97,7 @@ impl Request {
         let old = || found.map(rules_of).unwrap_or_default();
         let is_empty = match &self.wish {
             Wish::Whole(rules) => rules.is_empty(),
-            Wish::Put(_) => false,
+            Wish::Put(put) => put.is_empty() && old().is_empty(),
             Wish::Remove(to) => {
                 let key = rule::key(&rule::asked_of(*to));
                 old().iter().all(|(_, entry)| rule::key(&entry.asked) == key)
@@ -110,22 +111,22 @@ impl Request {
     #[must_use]
     pub fn needs_beside(&self, found: Option<&Attachment>) -> Needs {
         let shape_neighbours = self.flags & link_flag::SHAPE_NEIGHBOURS != 0;
-        let kept = match &self.wish {
+        let replaced: BTreeSet<_> = match &self.wish {
             Wish::Whole(rules) => {
                 let shapes = rules.iter().filter_map(rules::Rule::shape).collect();
                 return Needs { shapes, rules: rules.len(), shape_neighbours };
             }
-            Wish::Put(rule) => Some(rule::key(&rule::asked_of(rule.to()))),
-            Wish::Remove(to) => Some(rule::key(&rule::asked_of(*to))),
-            Wish::Keep => None,
+            Wish::Put(rules) => rules.iter().map(|rule| rule::key(&rule::asked_of(rule.to()))).collect(),
+            Wish::Remove(to) => [rule::key(&rule::asked_of(*to))].into(),
+            Wish::Keep => BTreeSet::new(),
         };
         let old = found.map(rules_of).unwrap_or_default();
-        let stay = old.iter().filter(|(_, entry)| Some(rule::key(&entry.asked)) != kept);
+        let stay = old.iter().filter(|(_, entry)| !replaced.contains(&rule::key(&entry.asked)));
         let mut rules = stay.clone().count();
         let mut shapes: Vec<_> = stay.filter_map(|(_, entry)| rule::shape_of(entry)).collect();
-        if let Wish::Put(rule) = &self.wish {
-            shapes.extend(rule.shape());
-            rules += 1;
+        if let Wish::Put(put) = &self.wish {
+            shapes.extend(put.iter().filter_map(rules::Rule::shape));
+            rules += put.len();
         }
         Needs { shapes, rules, shape_neighbours }
     }

@@ -26,8 +26,8 @@ const TABLES_MAX: usize = 256;
 pub enum Wish {
     /// These, and no others.
     Whole(RuleSet),
-    /// This one, beside those for other peers.
-    Put(Box<Rule>),
+    /// These, beside those for other peers.
+    Put(RuleSet),
     /// All but the one for these peers.
     Remove(Option<To>),
     /// Those that are there.
@@ -162,10 +162,10 @@ impl Set {
         let kept = old_by_key.iter().map(|(key, (_, entry))| (*key, Source::Kept(entry)));
         match wish {
             Wish::Whole(rules) => wanted.extend(rules.iter().map(|rule| (key_of(rule), Source::New(rule)))),
-            Wish::Put(rule) => {
+            Wish::Put(rules) => {
                 let now_ns = circumstances.now_ns;
                 wanted.extend(kept.filter(|(_, source)| !source.is_over(now_ns)));
-                wanted.insert(key_of(rule), Source::New(rule));
+                wanted.extend(rules.iter().map(|rule| (key_of(rule), Source::New(rule))));
             }
             Wish::Keep => wanted.extend(kept),
             Wish::Remove(to) => {

@@ -51,13 +51,26 @@ pub enum Routing {
 }
 
 impl Wanted {
-    /// The whole of what a file says; the other directions of the link stay as they are.
+    /// What a file says as the whole of the rules; the other directions of the link stay as they are.
     ///
     /// # Errors
     ///
     /// None of a file that was checked.
     pub fn of_file(file: &File) -> Result<Self, rules::Error> {
-        let whole = |direction: abi::Direction| Ok((direction, Wish::Whole(seeded(file, direction)?)));
+        Self::of_rules(file, Wish::Whole)
+    }
+
+    /// What a file says as rules beside those that are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_file`].
+    pub fn beside(file: &File) -> Result<Self, rules::Error> {
+        Ok(Self { is_beside: true, ..Self::of_rules(file, Wish::Put)? })
+    }
+
+    fn of_rules(file: &File, wish: fn(RuleSet) -> Wish) -> Result<Self, rules::Error> {
+        let whole = |direction: abi::Direction| Ok((direction, wish(seeded(file, direction)?)));
         let said = |direction: &abi::Direction| {
             file.direction().each().contains(direction) || !file.rules(*direction).is_empty()
         };
@@ -101,7 +114,7 @@ impl Wanted {
                     needs.shapes.extend(rules.iter().filter_map(Rule::shape));
                     needs.rules = needs.rules.max(rules.len());
                 }
-                Wish::Put(rule) => needs.shapes.extend(rule.shape()),
+                Wish::Put(rules) => needs.shapes.extend(rules.iter().filter_map(Rule::shape)),
                 Wish::Remove(_) | Wish::Keep => {}
             }
         }

@@ -12,7 +12,7 @@ use crate::cli::exit::{Code, Failure};
 use crate::cli::{distribution, policy};
 use crate::plan::set::Wish;
 use crate::rules::file::{self, Format};
-use crate::rules::{File, Filter, Mtu, Rule, RuleParts};
+use crate::rules::{File, Filter, Mtu, Rule, RuleParts, RuleSet};
 use crate::shape::{EngineChoice, Named as _};
 use crate::wanted::{self, Wanted};
 
@@ -71,7 +71,7 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
     let LinkArgs { down, mtu, shape_neighbours, fail_closed } = args.link;
     let is_of_the_link = (down || mtu.is_some()) && parts == RuleParts::default();
     let rule = if is_of_the_link { None } else { Some(Rule::new(parts)?) };
-    let wish = rule.map_or(Wish::Keep, |rule| Wish::Put(Box::new(rule)));
+    let wish = rule.map(|rule| RuleSet::new([rule])).transpose()?.map_or(Wish::Keep, Wish::Put);
     let wanted = Wanted {
         dev: args.dev.clone(),
         engine: args.engine,
