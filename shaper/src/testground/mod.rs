@@ -1,0 +1,1 @@
+//! What Testground's SDKs expect of the network that they run in.
