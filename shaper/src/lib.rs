@@ -1,6 +1,8 @@
 //! Makes a real network behave badly on purpose, and exactly as asked.
 
 pub mod achieved;
+pub mod agent;
+pub mod api;
 pub mod attachment;
 pub mod bpf;
 pub mod cli;

@@ -57,27 +57,12 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
         engine: EngineChoice::from(picked.engine).name(),
         why: picked.why,
         asked: &asked,
-        outcome: if args.dry_run { "dry-run" } else { word(&outcomes) },
+        outcome: if args.dry_run { "dry-run" } else { Outcome::of_all(&outcomes).word() },
         note,
         policy: policy.map(|policy| policy::applied(&policy, args.dry_run)),
         commands: session.noted().to_vec(),
     };
     if args.json { output::print_json(&applied) } else { output::print(text(&applied)) }
-}
-
-fn word(outcomes: &[Outcome]) -> &'static str {
-    let any = |outcome| outcomes.contains(&outcome);
-    if any(Outcome::Added) {
-        "added"
-    } else if any(Outcome::Changed) {
-        "changed"
-    } else if any(Outcome::Restarted) {
-        "restarted"
-    } else if any(Outcome::Cleared) {
-        "cleared"
-    } else {
-        "unchanged"
-    }
 }
 
 fn text(applied: &Applied<'_>) -> String {

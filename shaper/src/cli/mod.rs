@@ -4,6 +4,7 @@ pub mod args;
 pub mod exit;
 pub mod output;
 
+mod agent;
 mod apply;
 mod clear;
 mod demo;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Apply(args) => apply::run(args),
         Command::Show(args) => show::run(args),
         Command::Clear(args) => clear::run(args),
+        Command::Agent(args) => agent::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Trace(args) => trace::run(args),

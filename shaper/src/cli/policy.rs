@@ -86,13 +86,7 @@ pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
 
 /// What a policy became.
 pub(super) fn applied(change: &PolicyChange, dry_run: bool) -> Applied {
-    let outcome = match change.is_there() {
-        _ if dry_run => "dry-run",
-        _ if change.is_done() => "unchanged",
-        (true, false) => "added",
-        (true, true) => "changed",
-        (false, _) => "removed",
-    };
+    let outcome = if dry_run { "dry-run" } else { change.word() };
     Applied { report: change.report(), outcome }
 }
 

@@ -14,12 +14,12 @@ use crate::achieved::{Achieved, Quantity};
 use crate::attachment::{Attachment, Survey};
 use crate::measure::clock;
 use crate::netlink::Socket;
-use crate::policy::{self, Standing};
+use crate::policy;
 use crate::probe::{self, Cap};
-use crate::report::{self, Counted, Holder, Late, Report, RuleReport, State};
+use crate::report::{self, Attached, Counted, Holder, Late, Namespace, RuleReport, State};
 use crate::rules::File;
 use crate::rules::file::Format;
-use crate::shape::{Direction, EngineChoice, Named as _, Shape};
+use crate::shape::{Named as _, Shape};
 use crate::target::netns::{self, Netns};
 use crate::units::{Delay, Rate};
 
@@ -41,8 +41,7 @@ struct PolicyRow {
 struct Row {
     namespace: String,
     #[serde(flatten)]
-    report: Report,
-    why: String,
+    attached: Attached,
 }
 
 pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
@@ -95,32 +94,12 @@ fn print_file(args: &ShowArgs, format: Format) -> Result<(), Failure> {
 }
 
 fn look(name: &str, netns: &Netns, body: &mut Body) -> Result<(), Failure> {
-    let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
-    let survey = Survey::take(&mut socket).map_err(failure::netlink)?;
-    let now_ns = clock::now_ns();
-    let row = |found| {
-        let report = report::of_attachment(&survey, found, now_ns);
-        Row { namespace: name.to_owned(), why: why(&report), report }
-    };
-    body.attachments.extend(survey.attachments.iter().map(row));
-    let standing = Standing::take(&mut socket).map_err(failure::netlink)?;
-    if !standing.is_nothing() {
-        let report = policy::Report::new(&standing, &survey.links);
-        body.policies.push(PolicyRow { namespace: name.to_owned(), report });
-    }
+    let Namespace { attachments, policy } = report::of_namespace(netns).map_err(failure::report)?;
+    let row = |attached| Row { namespace: name.to_owned(), attached };
+    body.attachments.extend(attachments.into_iter().map(row));
+    let row = |report| PolicyRow { namespace: name.to_owned(), report };
+    body.policies.extend(policy.map(row));
     Ok(())
-}
-
-/// Why this engine: the user's word, or what the kernel has and lacks.
-fn why(report: &Report) -> String {
-    if report.engine_asked {
-        return "asked for".to_owned();
-    }
-    let direction = Direction::from_name(report.direction).unwrap_or_default();
-    match probe::choose(EngineChoice::Auto, direction, &report.needs()) {
-        Ok(picked) => picked.why,
-        Err(error) => error.to_string(),
-    }
 }
 
 fn text(body: &Body) -> String {
@@ -128,7 +107,7 @@ fn text(body: &Body) -> String {
     if body.attachments.is_empty() {
         text.push_str("nothing is shaped\n");
     }
-    for Row { namespace, report, why } in &body.attachments {
+    for Row { namespace, attached: Attached { report, why } } in &body.attachments {
         // Writing to a string cannot fail.
         let _ = write!(
             text,

@@ -151,6 +151,27 @@ pub enum Outcome {
     Cleared,
 }
 
+impl Outcome {
+    /// What was done as a whole: the first of these that any direction has.
+    #[must_use]
+    pub fn of_all(outcomes: &[Self]) -> Self {
+        let order = [Self::Added, Self::Changed, Self::Restarted, Self::Cleared];
+        order.into_iter().find(|outcome| outcomes.contains(outcome)).unwrap_or(Self::Unchanged)
+    }
+
+    /// As `apply` says it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+            Self::Restarted => "restarted",
+            Self::Cleared => "cleared",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
 /// What could not be done to a link.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -52,17 +52,16 @@ impl PolicyChange {
         Report::new(&self.wanted, &self.links)
     }
 
-    /// Whether a policy of ours is to be there, and whether one was.
+    /// What it does, as `apply` says it: `added`, `changed`, `removed` or `unchanged`.
     #[must_use]
-    pub fn is_there(&self) -> (bool, bool) {
-        (!self.wanted.is_nothing(), !self.before.is_nothing())
-    }
-
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub fn word(&self) -> &'static str {
         let name = |ifindex| policy::name_of(&self.links, ifindex);
-        policy::steps(&self.before, &self.wanted, &name).iter().all(Vec::is_empty)
+        match (self.before.is_nothing(), self.wanted.is_nothing()) {
+            _ if policy::steps(&self.before, &self.wanted, &name).iter().all(Vec::is_empty) => "unchanged",
+            (true, false) => "added",
+            (false, false) => "changed",
+            (_, true) => "removed",
+        }
     }
 
     /// Makes it so.

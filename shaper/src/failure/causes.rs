@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::{Code, Failure};
-use crate::{bpf, engine, netlink, policy, probe, target, wanted};
+use crate::{bpf, engine, netlink, policy, probe, report, target, wanted};
 
 const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
 
@@ -27,6 +27,13 @@ pub(crate) fn probe(error: probe::Error) -> Failure {
     };
     let hint = error.hint();
     Failure::new(code, error).hint(hint)
+}
+
+pub(crate) fn report(error: report::Error) -> Failure {
+    match error {
+        report::Error::Netns(error) => netns(error),
+        report::Error::Netlink(error) => netlink(error),
+    }
 }
 
 pub(crate) fn wanted(error: wanted::Error) -> Failure {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::{rules, shape};
 
-pub(crate) use causes::{bpf, engine, netlink, netns, probe, wanted};
+pub(crate) use causes::{bpf, engine, netlink, netns, probe, report, wanted};
 
 /// What the exit code of `shaper` means; the numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,18 @@ impl Failure {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The chain of causes, without the hint.
+    #[must_use]
+    pub fn what(&self) -> String {
+        format!("{:#}", self.error)
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn what_to_do(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// The exit code.

@@ -3,6 +3,7 @@
 mod counted;
 pub mod file;
 mod holder;
+mod namespace;
 mod rule;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::shape::{EngineChoice, Named as _};
 
 pub use counted::Counted;
 pub use holder::{Holder, Late};
+pub use namespace::{Attached, Error, Namespace, of_namespace};
 pub use rule::RuleReport;
 
 /// One direction of one link.

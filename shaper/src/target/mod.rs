@@ -21,7 +21,52 @@ pub enum Target {
     Own,
 }
 
+/// The longest file name (`NAME_MAX`), which the name of an `ip netns` namespace is.
+const NAMESPACE_NAME_MAX: usize = 255;
+/// The largest process id (`PID_MAX_LIMIT` is 2^22 and `pid_t` has 31 bits).
+const PID_MAX: u32 = i32::MAX as u32;
+
+/// Says what a process id is, of a text that is none.
+pub(crate) fn not_a_pid(quoted: &str) -> String {
+    format!("{quoted} is not a process id: write a whole number from 1 to {PID_MAX}, such as `4242`")
+}
+
 impl Target {
+    /// Reads the name of an `ip netns` namespace, or a path, which is what has a slash.
+    ///
+    /// # Errors
+    ///
+    /// What would be legal.
+    pub fn of_namespace(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        let legal = !matches!(text, "" | "." | "..") && text.len() <= NAMESPACE_NAME_MAX;
+        if legal && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        Err(format!(
+            "{text:?} names no namespace: write a name that `ip netns` lists (such as `inst-1`) or the path of a namespace \
+             file (such as `/proc/4242/ns/net`)"
+        ))
+    }
+
+    /// The namespace of a process.
+    ///
+    /// # Errors
+    ///
+    /// What would be legal.
+    pub fn of_pid(pid: u32) -> Result<Self, String> {
+        let is_legal = (1..=PID_MAX).contains(&pid);
+        if is_legal { Ok(Self::Pid(pid)) } else { Err(not_a_pid(&pid.to_string())) }
+    }
+
+    /// What identifies the namespace that is there now.
+    #[must_use]
+    pub fn id(&self) -> Option<netns::Id> {
+        self.open().ok().map(|netns| netns.id())
+    }
+
     /// Opens the namespace.
     ///
     /// # Errors

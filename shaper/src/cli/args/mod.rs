@@ -1,5 +1,6 @@
 //! The flags of every command.
 
+mod agent;
 mod commands;
 mod policy;
 mod relay;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+pub use agent::{AgentArgs, OnExit};
 pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
 pub use policy::PolicyArgs;
 pub use relay::RelayArgs;
@@ -94,6 +96,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Take shapes and policies away and put the links back as they were
     Clear(ClearArgs),
+    /// Look after many instances, driven over an API
+    Agent(AgentArgs),
     /// Say what this kernel can do, and which engine would be used
     Doctor(DoctorArgs),
     /// Shape a link between two namespaces of its own and measure it before, during and after

@@ -11,7 +11,7 @@ use crate::target::Target;
 #[command(next_help_heading = "Namespace")]
 pub struct TargetArgs {
     /// A network namespace by its name in `ip netns`, or the path of a namespace file
-    #[arg(long, value_name = "NAME|PATH", value_parser = value::namespace)]
+    #[arg(long, value_name = "NAME|PATH", value_parser = Target::of_namespace)]
     ns: Option<Target>,
     /// The network namespace that this process runs in
     #[arg(long, value_name = "PID", value_parser = value::pid)]

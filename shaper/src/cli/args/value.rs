@@ -1,19 +1,15 @@
 //! Values of flags that are checked at the prompt and have no type of their own.
 
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
 use crate::rules::{TIME_LIMIT_MAX, TIME_LIMIT_MIN, TIME_LIMIT_RANGE};
 use crate::shape::{Direction, Named, REORDER_GAP_MAX, REORDER_GAP_MIN};
-use crate::target::Target;
 use crate::target::link::{LINK_NAME_MAX, is_link_name};
+use crate::target::{self, Target};
 use crate::units::Delay;
-
-/// The longest file name (`NAME_MAX`), which the name of an `ip netns` namespace is.
-const NAMESPACE_NAME_MAX: usize = 255;
-/// The largest process id (`PID_MAX_LIMIT` is 2^22 and `pid_t` has 31 bits).
-const PID_MAX: u32 = i32::MAX as u32;
 
 /// Reads one of the words of `T`; `--help` and errors list them.
 pub(super) fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
@@ -25,19 +21,13 @@ pub(super) fn descriptor() -> RangedI64ValueParser<RawFd> {
     clap::value_parser!(RawFd).range(0..)
 }
 
-/// Reads the name of an `ip netns` namespace, or a path, which is what has a slash.
-pub(super) fn namespace(text: &str) -> Result<Target, String> {
-    if text.contains('/') {
-        return Ok(Target::Path(text.into()));
-    }
-    let legal = !matches!(text, "" | "." | "..") && text.len() <= NAMESPACE_NAME_MAX;
-    if legal && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Ok(Target::Name(text.to_owned()));
-    }
-    Err(format!(
-        "{text:?} names no namespace: write a name that `ip netns` lists (such as `inst-1`) or the path of a namespace \
-         file (such as `/proc/4242/ns/net`)"
-    ))
+/// Reads the place of a Unix socket.
+pub(super) fn unix(text: &str) -> Result<PathBuf, String> {
+    // The kernel has room for 108 bytes, the final zero among them (unix(7)).
+    let path = text.strip_prefix("unix:").filter(|path| path.contains('/') && path.len() < 108);
+    path.map(PathBuf::from).ok_or_else(|| {
+        format!("{text:?} is no Unix socket: write `unix:` and a path of at most 107 bytes, such as `unix:/run/shaper/agent.sock`")
+    })
 }
 
 /// Reads the name of a link.
@@ -53,10 +43,8 @@ pub(super) fn link(text: &str) -> Result<String, String> {
 
 /// Reads a process id.
 pub(super) fn pid(text: &str) -> Result<u32, String> {
-    let pid = text.parse().ok().filter(|pid| (1..=PID_MAX).contains(pid));
-    pid.ok_or_else(|| {
-        format!("{text:?} is not a process id: write a whole number from 1 to {PID_MAX}, such as `4242`")
-    })
+    let pid = text.parse().ok().filter(|pid| Target::of_pid(*pid).is_ok());
+    pid.ok_or_else(|| target::not_a_pid(&format!("{text:?}")))
 }
 
 /// Reads a seed.

@@ -1,0 +1,27 @@
+//! What is signalled when an order is carried out.
+
+use serde::{Deserialize, Serialize};
+
+/// A state that is signalled once when an order is in force; who waits for it learns why when it never will be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callback {
+    /// The state; nothing is signalled without one.
+    #[serde(rename = "callback_state")]
+    pub state: Option<String>,
+    /// The count that is waited for; told back, for who waits.
+    #[serde(rename = "callback_target")]
+    pub target: Option<u64>,
+}
+
+/// A state that was signalled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Signalled {
+    /// The state.
+    pub state: String,
+    /// The count that this signal made.
+    pub seq: u64,
+    /// The count that is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<u64>,
+}

@@ -1,0 +1,166 @@
+//! The agent: it looks after many instances, carries out what is wanted of each in the order in which it was said, and signals.
+//!
+//! An instance is a namespace under a name. Each that is registered or addressed has a worker: a task that carries out one order after
+//! the other, on a thread that may block. A failed order is told to whoever gave it and to who waits for its callback state, and the next
+//! one is carried out as if it had not been.
+
+mod callback;
+mod error;
+mod instance;
+mod order;
+pub mod privileges;
+mod registration;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::states::States;
+use crate::target::Target;
+use crate::target::netns;
+
+pub use callback::{Callback, Signalled};
+pub use error::Error;
+pub use instance::{Instance, Name};
+pub use order::{Done, Order};
+pub use registration::Registration;
+
+/// Instances that an agent looks after, at most.
+pub const INSTANCES_MAX: usize = 1 << 14;
+
+/// How often it is looked whether namespaces are still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A handle to the agent; its clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    instances: Mutex<BTreeMap<Name, Arc<Instance>>>,
+    states: States,
+    /// Orders that are carried out at once: more than there are processors only wait for each other.
+    room: Arc<Semaphore>,
+}
+
+impl Agent {
+    /// An agent without instances; it signals `states`.
+    #[must_use]
+    pub fn new(states: States) -> Self {
+        let room = available_parallelism().map_or(1, std::num::NonZero::get);
+        let shared = Shared { instances: Mutex::default(), states, room: Arc::new(Semaphore::new(room)) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What is signalled and waited for.
+    #[must_use]
+    pub fn states(&self) -> &States {
+        &self.shared.states
+    }
+
+    /// Looks after a namespace from now on, under a name; whether it is new. The same again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the name is that of another registration, there is no such namespace, or there are too many.
+    pub fn register(&self, name: Name, registration: Registration) -> Result<(Arc<Instance>, bool), Error> {
+        let target = registration.target(&name)?;
+        let netns = target.open().map_err(|error| Error::from(crate::failure::netns(error)))?;
+        let mut instances = self.instances();
+        if let Some(there) = instances.get(&name) {
+            return if there.is(&registration, netns.id()) {
+                Ok((Arc::clone(there), false))
+            } else {
+                Err(Error::Taken { name: name.to_string() })
+            };
+        }
+        if instances.len() >= INSTANCES_MAX {
+            return Err(Error::Full);
+        }
+        let instance = Instance::start(name.clone(), target, netns.id(), registration, self);
+        instances.insert(name, Arc::clone(&instance));
+        Ok((instance, true))
+    }
+
+    /// The instance of that name: a registered one, or else the namespace to which `ip netns` gave the name, which is looked after from
+    /// now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], with the names that there are.
+    pub fn instance(&self, name: &Name) -> Result<Arc<Instance>, Error> {
+        if let Some(instance) = self.instances().get(name) {
+            return Ok(Arc::clone(instance));
+        }
+        match Target::Name(name.to_string()).open() {
+            Ok(_) => self.register(name.clone(), Registration::default()).map(|(instance, _)| instance),
+            Err(_) => Err(Error::NotFound { name: name.to_string(), known: self.names() }),
+        }
+    }
+
+    /// Looks no more after an instance, and leaves in its namespace what is there; whether there was one.
+    pub fn forget(&self, name: &Name) -> bool {
+        let forgotten = self.instances().remove(name);
+        forgotten.inspect(|instance| instance.end()).is_some()
+    }
+
+    /// All instances: the registered ones, and the namespaces that `ip netns` knows.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.instances().keys().map(ToString::to_string).collect();
+        let found = netns::list().into_iter().filter_map(|found| match found.name {
+            netns::Name::Name(name) => Some(name),
+            netns::Name::Pid(_) => None,
+        });
+        names.extend(found);
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Those that are looked after.
+    #[must_use]
+    pub fn registered(&self) -> Vec<Arc<Instance>> {
+        self.instances().values().cloned().collect()
+    }
+
+    /// Forgets instances whose namespaces are gone, for as long as it runs. Orders that still wait for one fail, and whoever waits is told.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub async fn watch(self) -> std::io::Result<()> {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let instances = self.registered();
+            let gone = instances.iter().filter(|instance| !instance.is_there());
+            for instance in gone {
+                tracing::info!(instance = %instance.name(), "the namespace is gone");
+                let mut instances = self.instances();
+                // Another may have taken the name meanwhile.
+                if instances.get(instance.name()).is_some_and(|now| Arc::ptr_eq(now, instance)) {
+                    instances.remove(instance.name());
+                }
+                instance.end();
+            }
+        }
+    }
+
+    /// Takes no more orders, and waits until those that were taken are carried out.
+    pub async fn finish(&self) {
+        let instances = std::mem::take(&mut *self.instances());
+        for instance in instances.into_values() {
+            instance.finish().await;
+        }
+    }
+
+    fn instances(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Instance>>> {
+        self.shared.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,91 @@
+//! `/v1/instances`: who is looked after.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use super::Refusal;
+use super::body::{self, InPath};
+use crate::agent::{Agent, Callback, Done, Error, Instance, Name, Order, Registration};
+use crate::failure::{self, Code, Failure};
+use crate::report::{self, Namespace};
+
+#[derive(Serialize)]
+pub(super) struct List {
+    instances: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    /// Whether the agent looks after it already.
+    registered: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Shown {
+    name: Name,
+    namespace: String,
+    registration: Registration,
+    #[serde(flatten)]
+    report: Namespace,
+}
+
+pub(super) async fn list(State(agent): State<Agent>) -> Json<List> {
+    let registered: Vec<String> = agent.registered().iter().map(|one| one.name().to_string()).collect();
+    let listed = |name| Listed { registered: registered.contains(&name), name };
+    Json(List { instances: agent.names().into_iter().map(listed).collect() })
+}
+
+pub(super) async fn register(
+    State(agent): State<Agent>,
+    InPath(name): InPath<Name>,
+    body::Json(registration): body::Json<Registration>,
+) -> Result<(StatusCode, Json<Shown>), Refusal> {
+    let (instance, is_new) = agent.register(name, registration)?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(look(&instance).await?)))
+}
+
+pub(super) async fn show(
+    State(agent): State<Agent>,
+    InPath(name): InPath<Name>,
+) -> Result<Json<Shown>, Refusal> {
+    Ok(Json(look(&*agent.instance(&name)?).await?))
+}
+
+pub(super) async fn remove(
+    State(agent): State<Agent>,
+    InPath(name): InPath<Name>,
+) -> Result<Json<Done>, Refusal> {
+    let instance = agent.instance(&name)?;
+    let done = instance.order(Order::Clear, Callback::default()).await?;
+    agent.forget(&name);
+    Ok(Json(done))
+}
+
+async fn look(instance: &Instance) -> Result<Shown, Refusal> {
+    let target = instance.target().clone();
+    let report = blocking(move || {
+        let netns = target.open().map_err(failure::netns)?;
+        report::of_namespace(&netns).map_err(failure::report)
+    });
+    Ok(Shown {
+        name: instance.name().clone(),
+        namespace: instance.target().to_string(),
+        registration: instance.registration().clone(),
+        report: report.await?,
+    })
+}
+
+/// Runs what blocks.
+pub(super) async fn blocking<T: Send + 'static>(
+    body: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Error> {
+    match spawn_blocking(body).await {
+        Ok(result) => Ok(result?),
+        Err(panic) => Err(Failure::new(Code::Failed, panic).into()),
+    }
+}

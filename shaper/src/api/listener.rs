@@ -1,0 +1,128 @@
+//! Where the API listens.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::Group;
+
+/// Why nobody can be listened to.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// An agent listens there already.
+    #[error("an agent listens at `{}` already", .path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// There is no such group.
+    #[error("there is no group `{name}`")]
+    NoGroup {
+        /// Its name.
+        name: String,
+    },
+    /// What the kernel refused.
+    #[error("cannot {operation} `{address}`: {source}")]
+    Failed {
+        /// What was tried.
+        operation: &'static str,
+        /// Where.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Where requests come from; opened before there is a runtime, for that takes privileges which its threads do not have.
+#[derive(Debug)]
+pub enum Listener {
+    /// A socket in the file system, removed when this is dropped.
+    Unix {
+        /// The socket.
+        listener: UnixListener,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A port.
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Listens at a path, for those alone who may write to the socket: root, and the members of `group`. A socket that an agent left
+    /// behind is taken away first.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`].
+    pub fn unix(path: &Path, group: Option<&str>) -> Result<Self, ListenError> {
+        let failed = |operation| {
+            move |source| ListenError::Failed { operation, address: path.display().to_string(), source }
+        };
+        let gid = match group {
+            None => None,
+            Some(name) => {
+                let group =
+                    Group::from_name(name).map_err(|errno| failed("find the group of")(errno.into()))?;
+                Some(group.ok_or_else(|| ListenError::NoGroup { name: name.to_owned() })?.gid)
+            }
+        };
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
+        }
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(ListenError::InUse { path: path.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(failed("take away the old socket at"))?;
+            }
+            Err(_) => {}
+        }
+        // Nobody else may connect in the moment before the mode is set.
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound.map_err(failed("listen at"))?;
+        listener.set_nonblocking(true).map_err(failed("listen at"))?;
+        if let Some(gid) = gid {
+            chown(path, None, Some(gid.as_raw())).map_err(failed("give to its group"))?;
+            let mode = std::fs::Permissions::from_mode(0o660);
+            std::fs::set_permissions(path, mode).map_err(failed("set the mode of"))?;
+        }
+        Ok(Self::Unix { listener, path: path.to_owned() })
+    }
+
+    /// Listens at a port.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::Failed`].
+    pub fn tcp(address: SocketAddr) -> Result<Self, ListenError> {
+        let failed =
+            |source| ListenError::Failed { operation: "listen at", address: address.to_string(), source };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self::Tcp(listener))
+    }
+
+    /// Where that is, as a client would say it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Self::Unix { path, .. } => format!("unix:{}", path.display()),
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|_| "http".to_owned(), |address| format!("http://{address}")),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix { path, .. } = self {
+            // Somebody took it away already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

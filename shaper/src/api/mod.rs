@@ -1,0 +1,91 @@
+//! The agent's control API: HTTP/1.1 and JSON, over a Unix socket or, with a token, over TCP.
+//!
+//! | call | what it does |
+//! |---|---|
+//! | `GET /v1/instances` | the instances that are looked after, and the namespaces that could be |
+//! | `PUT /v1/instances/NAME` | registers one |
+//! | `GET /v1/instances/NAME` | what is shaped there, as `shaper show --json` says it |
+//! | `DELETE /v1/instances/NAME` | clears it and forgets it |
+//! | `PUT`, `PATCH`, `DELETE /v1/instances/NAME/links/LINK` | states, adds to, takes away the rules of a link |
+//! | `GET /v1/instances/NAME/links/LINK` | the rules, as `PUT` takes them |
+//! | `PUT`, `DELETE /v1/instances/NAME/policy` | the routing policy |
+//! | `GET /v1/states`, `GET /v1/states/STATE` | how often states were signalled; with `target`, waits |
+//! | `POST /v1/states/STATE` | signals |
+//! | `GET /v1/events` | what happens to states, as server-sent events |
+//! | `GET /metrics`, `GET /healthz`, `GET /v1/openapi.json` | for machines |
+//!
+//! What changes something answers when it is in force. The document is `openapi.json` beside this file.
+
+mod auth;
+mod body;
+mod events;
+mod failure;
+mod instances;
+mod links;
+mod listener;
+mod metrics;
+mod policy;
+mod serve;
+mod states;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+pub use auth::Token;
+pub use failure::Refusal;
+pub use listener::{ListenError, Listener};
+pub use serve::serve;
+
+use crate::agent::Agent;
+
+/// Bytes of a request's body, at most: room for [`crate::rules::RULES_MAX`] rules.
+pub const BODY_MAX: usize = 16 << 20;
+
+/// What the API is, for programs.
+static OPENAPI: &str = include_str!("openapi.json");
+
+/// The API of an agent.
+pub fn router(agent: Agent) -> Router {
+    Router::new()
+        .route("/v1/instances", get(instances::list))
+        .route(
+            "/v1/instances/{name}",
+            get(instances::show).put(instances::register).delete(instances::remove),
+        )
+        .route(
+            "/v1/instances/{name}/links/{link}",
+            get(links::show).put(links::put).patch(links::patch).delete(links::clear),
+        )
+        .route("/v1/instances/{name}/policy", get(policy::show).put(policy::put).delete(policy::clear))
+        .route("/v1/states", get(states::list))
+        .route("/v1/states/{state}", get(states::read).post(states::signal))
+        .route("/v1/events", get(events::stream))
+        .route("/v1/openapi.json", get(openapi))
+        .route("/metrics", get(metrics::scrape))
+        .route("/healthz", get(healthz))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(agent)
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn not_found(uri: Uri) -> Refusal {
+    Refusal::not_found(format!("there is nothing at `{}`", uri.path()))
+        .hint("`GET /v1/openapi.json` says what there is")
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Refusal {
+    Refusal::not_allowed(format!("`{method}` is not for `{}`", uri.path()))
+        .hint("`GET /v1/openapi.json` says what is")
+}

@@ -1,0 +1,122 @@
+//! `shaper agent`: looks after many instances, driven over its API, until it is told to end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::args::{AgentArgs, OnExit};
+use super::exit::{Code, Failure};
+use super::{failure, output};
+use crate::agent::{self, Agent, Callback, Order, Registration, privileges};
+use crate::api::{self, Listener, Token};
+use crate::probe::{self, Cap};
+use crate::states::States;
+
+/// Threads that may block: orders wait for a processor anyway, and looking takes milliseconds.
+const BLOCKING_THREADS: usize = 16;
+/// How long what is under way may take when the agent is told to end.
+const END_WITHIN: Duration = Duration::from_secs(20);
+
+/// What `--json` prints when calls are answered.
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    listen: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync: Option<String>,
+}
+
+pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
+    probe::require(&Cap::ALL).map_err(failure::probe)?;
+    let token = args.token_file.as_deref().map(token).transpose()?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    let failed = |error: api::ListenError| Failure::new(Code::Failed, error);
+    let unix = Listener::unix(&args.listen, args.group.as_deref()).map_err(failed)?;
+    let tcp = args.http.map(Listener::tcp).transpose().map_err(failed)?;
+    // Before there is another thread: capabilities are a thread's own, and those it starts have the same.
+    privileges::keep_what_is_used()
+        .map_err(|error| Failure::new(Code::Failed, error).context("cannot give up privileges"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .map_err(|error| Failure::new(Code::Failed, error).context("cannot start threads"))?;
+    runtime.block_on(serve(&args, unix, tcp.zip(token)))
+}
+
+fn token(path: &Path) -> Result<Token, Failure> {
+    let usage = |error: anyhow::Error| {
+        Failure::new(Code::Usage, error).context(format!("the token in `{}`", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| usage(error.into()))?;
+    Token::new(&text).map_err(|words| usage(anyhow::anyhow!(words)))
+}
+
+async fn serve(args: &AgentArgs, unix: Listener, tcp: Option<(Listener, Token)>) -> Result<(), Failure> {
+    let agent = Agent::new(States::memory());
+    let listen =
+        std::iter::once(&unix).chain(tcp.iter().map(|(tcp, _)| tcp)).map(Listener::address).collect();
+    let mut servers = JoinSet::new();
+    servers.spawn(api::serve(unix, api::router(agent.clone()), None));
+    if let Some((tcp, token)) = tcp {
+        servers.spawn(api::serve(tcp, api::router(agent.clone()), Some(token)));
+    }
+    servers.spawn(agent.clone().watch());
+    if args.own {
+        let registration = Registration { own: true, ..Registration::default() };
+        let name = agent::Name::own();
+        agent.register(name, registration).map_err(|error| Failure::new(Code::Failed, error))?;
+    }
+    let ready = Ready { ready: true, listen, sync: None };
+    if args.json {
+        output::stream(output::json_line(&ready)?.as_bytes())?;
+    } else {
+        output::narrate(format_args!("ready: {}", ready.listen.join(", ")));
+    }
+
+    tokio::select! {
+        told = told_to_end() => told?,
+        ended = servers.join_next() => {
+            let error = match ended {
+                Some(Ok(Err(error))) => anyhow::Error::from(error),
+                Some(Err(panic)) => panic.into(),
+                Some(Ok(Ok(()))) | None => anyhow::anyhow!("nobody listens any more"),
+            };
+            return Err(Failure::new(Code::Failed, error).context("cannot answer calls"));
+        }
+    }
+    // Calls are no longer taken; what was taken is carried out.
+    servers.shutdown().await;
+    if timeout(END_WITHIN, end(&agent, args.on_exit)).await.is_err() {
+        let late = anyhow::anyhow!("not all that was under way ended in {} s", END_WITHIN.as_secs());
+        return Err(Failure::new(Code::Failed, late));
+    }
+    Ok(())
+}
+
+async fn told_to_end() -> Result<(), Failure> {
+    let failed =
+        |error| Failure::new(Code::Failed, anyhow::Error::from(error)).context("cannot wait for signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn end(agent: &Agent, on_exit: OnExit) {
+    if on_exit == OnExit::Clear {
+        for instance in agent.registered() {
+            if let Err(error) = instance.order(Order::Clear, Callback::default()).await {
+                tracing::error!(instance = %instance.name(), %error, "cannot clear it");
+            }
+        }
+    }
+    agent.finish().await;
+}

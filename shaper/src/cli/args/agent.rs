@@ -1,0 +1,73 @@
+//! The flags of `shaper agent`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{concat_help, value};
+use crate::cli::exit;
+
+/// Where the agent listens when nothing is said.
+const LISTEN_DEFAULT: &str = "unix:/run/shaper/agent.sock";
+
+/// Flags of `shaper agent`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = concat_help(&[AGENT_EXAMPLES, exit::HELP]))]
+pub struct AgentArgs {
+    /// Where the control API listens: `unix:PATH`, for root alone
+    #[arg(long, value_name = "unix:PATH", default_value = LISTEN_DEFAULT, help_heading = "API", value_parser = value::unix)]
+    pub listen: PathBuf,
+    /// Members of this group may use the Unix socket, too
+    #[arg(long, value_name = "GROUP", help_heading = "API")]
+    pub group: Option<String>,
+    /// Listen on TCP, too, for those who send the token
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "API", requires = "token_file")]
+    pub http: Option<SocketAddr>,
+    /// The file with the token for --http, which clients send as `Authorization: Bearer TOKEN`
+    #[arg(long, value_name = "FILE", help_heading = "API", requires = "http")]
+    pub token_file: Option<PathBuf>,
+    /// Serve Testground's sync service here: publish, subscribe, barrier and signal by WebSocket
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Testground")]
+    pub sync: Option<SocketAddr>,
+    /// Look after the namespace that the agent itself runs in, as instance `self`
+    #[arg(long = "self", help_heading = "Instances")]
+    pub own: bool,
+    /// What becomes of shapes and policies when the agent is told to end: `keep` leaves them in force
+    #[arg(
+        long, value_name = "NAME", default_value = "keep", help_heading = "Instances",
+        value_parser = value::named::<OnExit>(), ignore_case = true
+    )]
+    pub on_exit: OnExit,
+    /// Print one JSON object when the agent is ready
+    #[arg(long)]
+    pub json: bool,
+}
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  shaper agent
+  shaper agent --listen unix:/tmp/shaper.sock --sync 192.18.0.1:5050
+  curl --unix-socket /run/shaper/agent.sock -X PUT http://shaper/v1/instances/inst-1/links/eth0 \\
+       -d '{\"rules\": [{\"latency\": \"100ms\"}], \"callback_state\": \"slow\"}'";
+
+/// What becomes of what is in force when the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExit {
+    /// It stays.
+    Keep,
+    /// It is taken away from every instance that was looked after.
+    Clear,
+}
+
+impl crate::shape::Named for OnExit {
+    const WHAT: &'static str = "what becomes of shapes at the end";
+    const ALL: &'static [Self] = &[Self::Keep, Self::Clear];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Clear => "clear",
+        }
+    }
+}
