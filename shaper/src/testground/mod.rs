@@ -1,1 +1,11 @@
 //! What Testground's SDKs expect of the network that they run in.
+//!
+//! `sync` in their words is a service with counters and topics ([`crate::states`]), spoken to over a WebSocket: [`protocol`] is what is said,
+//! [`server`] and [`client`] say it, [`keys`] are the names in it.
+
+pub mod client;
+pub mod keys;
+pub mod protocol;
+pub mod server;
+
+mod socket;
