@@ -233,6 +233,16 @@ fn link() {
 fn address_and_route() {
     check("address_v4", address::add(&lo(), ip("10.0.0.1"), 24));
     check("address_v6", address::add(&lo(), ip("fd00::1"), 64));
+    let mut told = Writer::new();
+    let (noprefixroute, permanent) = (0x200u32, 0x80u32);
+    // As in /usr/include/linux/if_addr.h: broadcast, label, flags, metric, and a time that has no end.
+    told.raw(&[2, 24, 0x80, 253, 1, 0, 0, 0]).attr_ip(1, ip("10.0.0.1")).attr_ip(2, ip("10.0.0.1"));
+    told.attr_ip(4, ip("10.0.0.255")).attr_str(3, "lo:x").attr_u32(8, noprefixroute | permanent);
+    told.attr_u32(9, 50).attr(6, &[255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4, 1, 2, 3, 4]);
+    let told = Reply { kind: libc::RTM_NEWADDR, body: told.as_bytes().to_vec() };
+    let told = address::Entry::parse(&told, "lo").expect("an address");
+    check("address_told", told.add(&lo()));
+    check("address_del", told.delete(&lo()));
     check("route_default", route::add(&route::Route { to: None, via: ip("10.0.0.2"), dev: None }));
     let v6 = route::Route { to: Some((ip("fd01::"), 64)), via: ip("fd00::2"), dev: Some(lo()) };
     check("route_v6", route::add(&v6));

@@ -45,7 +45,7 @@ pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
     let wanted = &asked.wanted;
     let session = wanted::open(&target, wanted).map_err(failure::wanted)?;
     let mut session = if args.dry_run { session.dry() } else { session };
-    let Made { shaped: Some(Shaped { link, picked, outcomes, note }), policy } =
+    let Made { shaped: Some(Shaped { link, picked, outcomes, note }), policy, .. } =
         wanted::make(&mut session, &target, wanted).map_err(failure::wanted)?
     else {
         return Ok(());

@@ -67,7 +67,8 @@ pub(super) fn asked(args: &PolicyArgs) -> Option<Routing> {
 
 /// Applies a policy without a shape.
 pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
-    let wanted = Wanted { dev: args.dev.clone(), policy: asked(&args.policy), ..Wanted::default() };
+    let (dev, policy) = (args.dev.clone(), asked(&args.policy));
+    let wanted = Wanted { dev, address: args.address, policy, ..Wanted::default() };
     let session = wanted::open(target, &wanted).map_err(failure::wanted)?;
     let mut session = if args.dry_run { session.dry() } else { session };
     let made = wanted::make(&mut session, target, &wanted).map_err(failure::wanted)?;

@@ -15,7 +15,7 @@ use crate::tc::qdisc::Qdisc;
 use crate::tc::{Handle, Verb};
 
 use super::peer::Peer;
-use super::{Error, Request, Session, add, clear, netem};
+use super::{AddressChange, Error, Request, Session, add, clear, netem};
 
 /// The inverse of one effect, or of one that was not done any more.
 #[derive(Debug)]
@@ -70,6 +70,8 @@ pub(super) enum Inverse {
         /// The direction.
         direction: Direction,
     },
+    /// The addresses that a link had.
+    Address(Box<AddressChange>),
     /// Something where there was nothing.
     Added {
         /// The number of the link.
@@ -90,15 +92,31 @@ pub(super) enum Inverse {
 
 /// Takes back what led to an error, in reverse, past failures; a command that is done needs none of it any more.
 pub(super) fn on_failure<T>(session: &mut Session, result: Result<T, Error>) -> Result<T, Error> {
+    let Err(error) = result else {
+        session.take_inverses();
+        return result;
+    };
+    match take_back(session) {
+        Ok(()) => Err(error),
+        Err(undo) => Err(Error::Undo { apply: Box::new(error), undo: Box::new(undo) }),
+    }
+}
+
+/// Forgets how to take back what was done: it is to stay.
+pub fn done(session: &mut Session) {
+    session.take_inverses();
+}
+
+/// Takes back all that was done since the last command of the session that was done or taken back.
+///
+/// # Errors
+///
+/// The first thing that could not be taken back, after the rest was.
+pub fn take_back(session: &mut Session) -> Result<(), Error> {
     let inverses = session.take_inverses();
-    result.map_err(|error| {
-        let failures = inverses.into_iter().rev().filter_map(|inverse| inverse.run(session).err());
-        // All of them are run, and the first is told.
-        match failures.collect::<Vec<_>>().into_iter().next() {
-            None => error,
-            Some(undo) => Error::Undo { apply: Box::new(error), undo: Box::new(undo) },
-        }
-    })
+    let failures = inverses.into_iter().rev().filter_map(|inverse| inverse.run(session).err());
+    // All of them are run, and the first is told.
+    failures.collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
 }
 
 impl Inverse {
@@ -132,6 +150,7 @@ impl Inverse {
                 let delete = holder.map(|holder| link::delete(&holder.device()));
                 clear::gone(session.send(delete.into_iter().collect()))
             }
+            Self::Address(change) => change.take_back(session),
             Self::Added { ifindex, direction, had_clsact } => {
                 take_off(session, ifindex, direction, had_clsact)
             }

@@ -14,6 +14,7 @@
 //! their own, which take the place of those before in one step. Packets in the queue stay there.
 
 mod add;
+mod address;
 mod answer;
 mod change;
 mod clear;
@@ -47,7 +48,9 @@ use crate::{bpf, netlink, target};
 use inverse::Inverse;
 
 pub use add::draw_seed;
+pub use address::{AddressChange, AddressError};
 pub use clear::{Clearance, Cleared, clear};
+pub use inverse::{done, take_back};
 pub use policy::{PolicyChange, PolicyRequest};
 pub use relay::PROCESS_NAME as RELAY_PROCESS_NAME;
 pub use session::Session;
@@ -93,7 +96,8 @@ impl Request {
     }
 
     /// Whether no rule is left, and nothing else is asked of the link.
-    fn is_for_nothing(&self, found: Option<&Attachment>) -> bool {
+    #[must_use]
+    pub fn is_for_nothing(&self, found: Option<&Attachment>) -> bool {
         let old = || found.map(rules_of).unwrap_or_default();
         let is_empty = match &self.wish {
             Wish::Whole(rules) => rules.is_empty(),
@@ -185,6 +189,9 @@ pub enum Error {
     /// The namespace.
     #[error(transparent)]
     Netns(#[from] target::netns::Error),
+    /// An address that cannot be.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// A routing policy that cannot be.
     #[error(transparent)]
     Policy(#[from] crate::policy::Error),

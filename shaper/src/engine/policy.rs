@@ -5,7 +5,7 @@ use crate::netlink::link::{self, Link};
 use crate::policy::{self, Keep, Report, Standing};
 
 use super::clear::gone;
-use super::{Error, Session};
+use super::{AddressChange, Error, Session};
 
 /// A policy to put on a namespace.
 #[derive(Clone, Debug)]
@@ -44,6 +44,17 @@ impl PolicyChange {
             PolicyRequest::DenyAll { link, keep } => policy::deny(socket, link, keep)?,
         };
         Ok(Self { before, wanted, links })
+    }
+
+    /// The same when `change` is made first, where the kernel could not be asked after it: in a dry run.
+    #[must_use]
+    pub fn behind(mut self, change: &AddressChange) -> Self {
+        for standing in [&mut self.before, &mut self.wanted] {
+            for route in &mut standing.routes {
+                *route = change.readdressed(route);
+            }
+        }
+        self
     }
 
     /// What the policy will be.

@@ -45,7 +45,10 @@ pub(crate) fn wanted(error: wanted::Error) -> Failure {
         Error::Netlink(error) => netlink(error),
         Error::Open(error) => engine(*error),
         Error::Link { .. } => Failure::new(Code::Usage, error),
-        Error::Shape { source, .. } | Error::Policy { source, .. } => engine(*source).context(what),
+        Error::Shape { source, .. } | Error::Address { source, .. } | Error::Policy { source, .. } => {
+            engine(*source).context(what)
+        }
+        Error::Undo { .. } => Failure::new(Code::Failed, error),
     }
 }
 
@@ -76,6 +79,7 @@ pub(crate) fn engine(error: engine::Error) -> Failure {
         Error::Bpf(error) => bpf(error),
         Error::Netns(error) => netns(error),
         Error::Policy(error) => of_policy(error),
+        Error::Address(error) => Failure::new(Code::Usage, error),
         Error::Rules(error) => Failure::new(Code::Usage, error),
         Error::ForeignRoot { .. } => Failure::new(Code::Failed, error).hint(
             "--engine relay needs no root qdisc; or take the qdisc away with `tc qdisc del dev LINK root`",

@@ -1,10 +1,14 @@
 //! Addresses of links: what `ip address` shows and adds.
 
+mod entry;
+
 use std::net::IpAddr;
 
 use super::link::Device;
 use super::uapi::*;
 use super::{Error, Family, Message, Reply, Socket};
+
+pub use entry::{Entry, of_link};
 
 /// Length of `struct ifaddrmsg`: family, prefix length, flags, scope, index.
 const IFADDRMSG_LEN: usize = 8;
@@ -36,9 +40,13 @@ impl Address {
 ///
 /// See [`Socket::dump`].
 pub fn dump(socket: &mut Socket) -> Result<Vec<Address>, Error> {
+    Ok(socket.dump(list())?.iter().filter_map(Address::parse).collect())
+}
+
+fn list() -> Message<'static> {
     let mut message = Message::new(libc::RTM_GETADDR, 0, "list addresses", "ip address show");
     message.body_mut().raw(&[0; IFADDRMSG_LEN]);
-    Ok(socket.dump(message)?.iter().filter_map(Address::parse).collect())
+    message
 }
 
 /// Adds an address, which must be new; an IPv6 one is usable at once (`nodad`).

@@ -47,7 +47,15 @@ constants! {
     "if_addr.h" {
         IFA_ADDRESS: u16 = 1;
         IFA_LOCAL: u16 = 2;
+        IFA_LABEL: u16 = 3;
+        IFA_BROADCAST: u16 = 4;
+        IFA_CACHEINFO: u16 = 6;
+        IFA_FLAGS: u16 = 8;
+        IFA_RT_PRIORITY: u16 = 9;
+        IFA_PROTO: u16 = 11;
         IFA_F_NODAD: u8 = 0x02;
+        IFA_F_NOPREFIXROUTE: u32 = 0x200;
+        IFA_F_MCAUTOJOIN: u32 = 0x400;
     }
     "rtnetlink.h" {
         RTA_DST: u16 = 1;

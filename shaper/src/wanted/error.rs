@@ -1,5 +1,7 @@
 //! Why what is wanted cannot be had.
 
+use std::net::Ipv4Addr;
+
 use crate::shape::{Direction, Named as _};
 use crate::target::{link, netns};
 use crate::{engine, netlink, probe};
@@ -40,6 +42,18 @@ pub enum Error {
         /// Why.
         source: Box<engine::Error>,
     },
+    /// The address.
+    #[error("cannot give `{link}` in `{namespace}` address {address}")]
+    Address {
+        /// The address.
+        address: Ipv4Addr,
+        /// The link.
+        link: String,
+        /// Where.
+        namespace: String,
+        /// Why.
+        source: Box<engine::Error>,
+    },
     /// The routing policy.
     #[error("cannot set the routing policy of `{namespace}`")]
     Policy {
@@ -47,5 +61,13 @@ pub enum Error {
         namespace: String,
         /// Why.
         source: Box<engine::Error>,
+    },
+    /// Undoing what was done failed, too.
+    #[error("{error}; undoing it failed too: {undo}")]
+    Undo {
+        /// Why it was to be undone.
+        error: Box<Error>,
+        /// Why the undoing failed.
+        undo: Box<engine::Error>,
     },
 }

@@ -1,13 +1,14 @@
 //! From what is wanted to what is there.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use shaper_common::abi::{self, Engine};
 
 use super::pick::pick;
-use super::{Error, Routing, Wanted};
+use super::{Error, Ipv4, Routing, Wanted};
 use crate::attachment::Survey;
-use crate::engine::{self, Outcome, PolicyChange, PolicyRequest, Request, Session};
+use crate::engine::{self, AddressChange, Outcome, PolicyChange, PolicyRequest, Request, Session};
 use crate::measure::clock;
 use crate::netlink;
 use crate::netlink::link::{self, Link};
@@ -24,6 +25,8 @@ use crate::target::link::choose;
 pub struct Made {
     /// Of the rules; `None` where none were wanted.
     pub shaped: Option<Shaped>,
+    /// Of the address; `None` where none was wanted.
+    pub address: Option<AddressChange>,
     /// Of the routing policy; `None` where none was wanted.
     pub policy: Option<PolicyChange>,
 }
@@ -61,15 +64,31 @@ pub fn open(target: &Target, wanted: &Wanted) -> Result<Session, Error> {
 ///
 /// The first thing that cannot be, after what was done is undone.
 pub fn make(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<Made, Error> {
-    if wanted.wishes.is_empty() {
-        let policy = policy_alone(session, target, wanted)?;
-        return Ok(Made { shaped: None, policy });
+    let made = if wanted.wishes.is_empty() {
+        without_rules(session, target, wanted)
+    } else {
+        with_rules(session, target, wanted)
+    };
+    match made {
+        Ok(made) => {
+            engine::done(session);
+            Ok(made)
+        }
+        // What the engine was to do, it has taken back, and with that all that came before.
+        Err(error) => match engine::take_back(session) {
+            Ok(()) => Err(error),
+            Err(undo) => Err(Error::Undo { error: Box::new(error), undo: Box::new(undo) }),
+        },
     }
+}
+
+fn with_rules(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<Made, Error> {
     let survey = session.survey()?;
     let link = chosen(&survey.links, target, wanted)?.clone();
-    let policy = plan_policy(session, target, wanted, Some(&link))?;
+    let address = plan_address(session, target, wanted, &link)?;
     let mut requests = requests(wanted, &survey, &link, target.tether());
     let picked = pick(wanted, &survey, &mut requests)?;
+    let policy = readdress(session, target, wanted, Some(&link), address.as_ref())?;
     let last = |session: &mut Session| policy.as_ref().map_or(Ok(()), |policy| policy.make(session));
     let outcomes = engine::apply_and(session, &requests, last).map_err(|source| match source {
         source @ engine::Error::Policy(_) => of_policy(target)(source),
@@ -81,25 +100,66 @@ pub fn make(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<M
         },
     })?;
     let note = note(session, &requests)?;
-    Ok(Made { shaped: Some(Shaped { link: link.name, picked, outcomes, note }), policy })
+    Ok(Made { shaped: Some(Shaped { link: link.name, picked, outcomes, note }), address, policy })
 }
 
-fn policy_alone(
+fn without_rules(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<Made, Error> {
+    let is_of_a_link = wanted.address.is_some() || matches!(wanted.policy, Some(Routing::DenyAll { .. }));
+    let link = if is_of_a_link {
+        let links = link::dump(session.socket())?;
+        Some(chosen(&links, target, wanted)?.clone())
+    } else {
+        None
+    };
+    let address = match &link {
+        Some(link) => plan_address(session, target, wanted, link)?,
+        None => None,
+    };
+    let policy = readdress(session, target, wanted, link.as_ref(), address.as_ref())?;
+    if let Some(change) = &policy {
+        change.make(session).map_err(of_policy(target))?;
+    }
+    Ok(Made { shaped: None, address, policy })
+}
+
+/// Finds out what an address changes; nothing without one.
+fn plan_address(
     session: &mut Session,
     target: &Target,
     wanted: &Wanted,
+    link: &Link,
+) -> Result<Option<AddressChange>, Error> {
+    let Some(Ipv4 { address, prefix_len }) = wanted.address else { return Ok(None) };
+    AddressChange::plan(session, link, address, prefix_len)
+        .map(Some)
+        .map_err(of_address(target, &link.name, address))
+}
+
+/// Gives the link its address, and finds out what the policy then changes: routes are copied with the address they are by.
+fn readdress(
+    session: &mut Session,
+    target: &Target,
+    wanted: &Wanted,
+    link: Option<&Link>,
+    address: Option<&AddressChange>,
 ) -> Result<Option<PolicyChange>, Error> {
-    let change = if matches!(wanted.policy, Some(Routing::DenyAll { .. })) {
-        let links = link::dump(session.socket())?;
-        plan_policy(session, target, wanted, Some(chosen(&links, target, wanted)?))?
-    } else {
-        // Of no link in particular.
-        plan_policy(session, target, wanted, None)?
-    };
-    if let Some(change) = &change {
-        change.make(session).map_err(of_policy(target))?;
+    if let (Some(change), Some(link)) = (address, link) {
+        change.make(session).map_err(of_address(target, &link.name, change.local()))?;
     }
-    Ok(change)
+    let policy = plan_policy(session, target, wanted, link)?;
+    Ok(match address.filter(|_| session.is_dry()) {
+        Some(change) => policy.map(|policy| policy.behind(change)),
+        None => policy,
+    })
+}
+
+fn of_address(target: &Target, link: &str, address: Ipv4Addr) -> impl Fn(engine::Error) -> Error {
+    move |source| Error::Address {
+        address,
+        link: link.to_owned(),
+        namespace: target.to_string(),
+        source: Box::new(source),
+    }
 }
 
 /// Finds out what a policy changes; nothing without one.

@@ -14,27 +14,41 @@ use crate::shape::{Direction, EngineChoice};
 pub(super) fn pick(wanted: &Wanted, survey: &Survey, requests: &mut [Request]) -> Result<Picked, Error> {
     let mut needs = Needs::default();
     let mut there = None;
+    let mut directions = Vec::new();
     for request in requests.iter() {
         let found = survey.attachment_of(request.link.ifindex, request.direction);
         needs = needs.and(request.needs_beside(found));
         there = there.or_else(|| engine::engine_of(found?));
+        if !request.is_for_nothing(found) {
+            directions.push(request.direction);
+        }
     }
-    let picked = pick_engine(wanted, &needs, there)?;
+    // A direction that will have nothing needs no engine.
+    let direction = match directions[..] {
+        [only] => Direction::from(only),
+        _ => wanted.direction(),
+    };
+    let picked = pick_engine(wanted, direction, &needs, there)?;
     for request in requests {
         request.engine = picked.engine;
     }
     Ok(picked)
 }
 
-fn pick_engine(wanted: &Wanted, needs: &Needs, there: Option<Engine>) -> Result<Picked, Error> {
+fn pick_engine(
+    wanted: &Wanted,
+    direction: Direction,
+    needs: &Needs,
+    there: Option<Engine>,
+) -> Result<Picked, Error> {
     let mut left = None;
     if let (EngineChoice::Auto, Some(engine)) = (wanted.engine, there) {
-        match goes_on(engine, wanted.direction(), needs) {
+        match goes_on(engine, direction, needs) {
             Ok(()) => return Ok(Picked { engine, why: "it shapes this link already".to_owned() }),
             Err(reason) => left = Some(reason),
         }
     }
-    let mut picked = probe::choose(wanted.engine, wanted.direction(), needs)?;
+    let mut picked = probe::choose(wanted.engine, direction, needs)?;
     if let Some(reason) = left {
         picked.why = format!("{reason}, which shaped this link before; {}", picked.why);
     }

@@ -80,13 +80,15 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
         flags: wanted::flags(down, shape_neighbours, fail_closed),
         mtu,
         is_beside: is_of_the_link || down || rule.is_some_and(|rule| rule.to().is_some()),
+        address: args.address,
         policy: policy::asked(&args.policy),
     };
     Ok(Asked { wanted, rule: rule.map(|rule| told(&rule)), rules: None, down, mtu })
 }
 
 fn of_file(args: &ApplyArgs, file: &File) -> Result<Asked, Failure> {
-    let mut wanted = Wanted { policy: policy::asked(&args.policy), ..Wanted::of_file(file)? };
+    let policy = policy::asked(&args.policy);
+    let mut wanted = Wanted { address: args.address, policy, ..Wanted::of_file(file)? };
     wanted.dev = args.dev.clone().or(wanted.dev);
     if args.engine != EngineChoice::Auto {
         wanted.engine = args.engine;

@@ -100,6 +100,20 @@ impl Entry {
         self.attribute(RTA_PREFSRC)?.ip()
     }
 
+    /// The same route with packets sent from another address.
+    #[must_use]
+    pub fn with_source(&self, source: IpAddr) -> Self {
+        let octets = match source {
+            IpAddr::V4(source) => source.octets().to_vec(),
+            IpAddr::V6(source) => source.octets().to_vec(),
+        };
+        let mut route = self.clone();
+        route.attributes.retain(|(kind, _)| *kind != RTA_PREFSRC);
+        route.attributes.push((RTA_PREFSRC, octets));
+        route.attributes.sort_by_key(|(kind, _)| *kind);
+        route
+    }
+
     /// Returns the ways it goes: one, several of a multipath route, none of one that refuses.
     pub fn next_hops(&self) -> Vec<NextHop> {
         if let Some(paths) = self.attribute(RTA_MULTIPATH) {

@@ -1,0 +1,122 @@
+//! Testground's sidecar, for one instance: it carries out what the instance publishes about its network.
+//!
+//! A configuration that cannot be read or had leaves the network as it is; who waits for its callback state is told why, and the
+//! next one is carried out.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Agent, Callback, Error, Instance, Order};
+use crate::policy::Keep;
+use crate::states;
+use crate::target::link::is_link_name;
+use crate::testground::config::{self, Config};
+use crate::testground::keys::Run;
+use crate::testground::link::Link;
+
+/// The state that says that an instance's network is there.
+const INITIALIZED: &str = "network-initialized";
+
+/// What an instance is in a run of Testground's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Testground {
+    /// What the instance takes for its host name.
+    pub hostname: String,
+    /// TEST_RUN.
+    pub run: String,
+    /// TEST_PLAN.
+    pub plan: String,
+    /// TEST_CASE.
+    pub case: String,
+    /// The data link.
+    pub dev: String,
+    /// Hosts and networks that stay reachable under `deny_all`: the sync service, and what else is not of the data network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+}
+
+/// The sidecar of one instance.
+#[derive(Debug)]
+pub(super) struct Sidecar {
+    run: Run,
+    hostname: String,
+    dev: String,
+    keep: Vec<Keep>,
+    link: Link,
+}
+
+impl Sidecar {
+    /// What the registration says.
+    pub(super) fn new(said: &Testground) -> Result<Self, Error> {
+        let usage = |error: String| Error::Usage(format!("testground: {error}"));
+        if !is_link_name(&said.dev) {
+            return Err(usage(format!("dev: {:?} cannot be the name of a link", said.dev)));
+        }
+        let keep = said.keep.iter().map(|text| text.parse::<Keep>());
+        Ok(Self {
+            run: Run::new(&said.run, &said.plan, &said.case).map_err(|error| usage(error.to_string()))?,
+            hostname: said.hostname.clone(),
+            dev: said.dev.clone(),
+            keep: keep.collect::<Result<_, _>>().map_err(|error| usage(format!("keep: {error}")))?,
+            link: Link::default(),
+        })
+    }
+
+    /// Does it until the run's topics are forgotten.
+    pub(super) async fn run(mut self, agent: Agent, instance: Arc<Instance>) {
+        if let Err(error) = self.follow(&agent, &instance).await {
+            tracing::warn!(instance = %instance.name(), %error, "no longer follows the instance's configurations");
+        }
+    }
+
+    async fn follow(&mut self, agent: &Agent, instance: &Instance) -> Result<(), states::Error> {
+        let states = agent.states();
+        let initialized = self.run.state(INITIALIZED);
+        self.configure(agent, instance, Ok(Config::initial()), Some(initialized)).await?;
+        let mut configs = states.subscribe(&self.run.topic(&format!("network:{}", self.hostname))).await?;
+        loop {
+            let item = configs.next().await?;
+            let config = Config::parse(&item.payload);
+            let state = config::callback_state(&item.payload).map(|state| self.run.state(&state));
+            self.configure(agent, instance, config, state).await?;
+        }
+    }
+
+    async fn configure(
+        &mut self,
+        agent: &Agent,
+        instance: &Instance,
+        config: Result<Config, config::Error>,
+        state: Option<String>,
+    ) -> Result<(), states::Error> {
+        let planned = config.map_err(|error| error.to_string()).and_then(|config| {
+            for note in &config.notes {
+                tracing::warn!(instance = %instance.name(), note, "a configuration");
+            }
+            let link = self.link.configured(&config).map_err(|error| error.to_string())?;
+            let wanted = link.wanted(&self.dev, &self.keep).map_err(|error| error.to_string())?;
+            Ok((link, wanted))
+        });
+        match planned {
+            Ok((link, wanted)) => {
+                let callback = Callback { state, target: None };
+                // What fails is told by the worker to all who wait.
+                if instance.order_in_turn(Order::Make(Box::new(wanted)), callback).await.is_ok() {
+                    self.link = link;
+                }
+                Ok(())
+            }
+            Err(why) => {
+                tracing::warn!(instance = %instance.name(), %why, "a configuration is refused");
+                match state {
+                    Some(state) => {
+                        agent.states().refuse(&state, &format!("instance `{}`: {why}", instance.name())).await
+                    }
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
