@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::worker::{Job, ORDERS_MAX, Worker};
 use super::{Agent, Callback, Done, Error, Order, Registration};
@@ -63,6 +63,7 @@ pub struct Instance {
     registration: Registration,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
+    companion: Mutex<Option<AbortHandle>>,
 }
 
 impl Instance {
@@ -90,6 +91,7 @@ impl Instance {
             registration,
             jobs: Mutex::new(Some(sender)),
             worker: Mutex::new(Some(tokio::spawn(worker.work()))),
+            companion: Mutex::default(),
         })
     }
 
@@ -121,24 +123,51 @@ impl Instance {
         self.target.id() == Some(self.id)
     }
 
-    /// Gives an order and waits until it is carried out, behind those that were given before; then signals.
+    /// Runs what gives orders by itself, as long as the instance is looked after.
+    pub(super) fn accompany(&self, companion: impl Future<Output = ()> + Send + 'static) {
+        let companion = tokio::spawn(companion).abort_handle();
+        *self.companion.lock().unwrap_or_else(PoisonError::into_inner) = Some(companion);
+    }
+
+    /// Gives an order and waits until it is carried out, behind those that were given before, and signalled.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`], [`Error::Gone`], and why it could not be carried out.
     pub async fn order(&self, order: Order, callback: Callback) -> Result<Done, Error> {
-        let gone = || Error::Gone { name: self.name.to_string() };
         let (told, done) = oneshot::channel();
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(gone)?;
-        jobs.try_send(Job { order, callback, told }).map_err(|error| match error {
+        self.jobs()?.try_send(Job { order, callback, told }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy { name: self.name.to_string() },
-            mpsc::error::TrySendError::Closed(_) => gone(),
+            mpsc::error::TrySendError::Closed(_) => self.gone(),
         })?;
-        done.await.unwrap_or_else(|_| Err(gone()))
+        done.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// As [`Self::order`], for who can wait until there is room for the order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`], and why it could not be carried out.
+    pub(super) async fn order_in_turn(&self, order: Order, callback: Callback) -> Result<Done, Error> {
+        let (told, done) = oneshot::channel();
+        let sent = self.jobs()?.send(Job { order, callback, told }).await;
+        sent.map_err(|_closed| self.gone())?;
+        done.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    fn jobs(&self) -> Result<mpsc::Sender<Job>, Error> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.clone().ok_or_else(|| self.gone())
+    }
+
+    fn gone(&self) -> Error {
+        Error::Gone { name: self.name.to_string() }
     }
 
     /// Takes no more orders; what was taken is carried out.
     pub(super) fn end(&self) {
+        let companion = self.companion.lock().unwrap_or_else(PoisonError::into_inner).take();
+        companion.iter().for_each(AbortHandle::abort);
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 

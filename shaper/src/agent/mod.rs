@@ -10,6 +10,7 @@ mod instance;
 mod order;
 pub mod privileges;
 mod registration;
+mod sidecar;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -22,12 +23,14 @@ use tokio::sync::Semaphore;
 use crate::states::States;
 use crate::target::Target;
 use crate::target::netns;
+use sidecar::Sidecar;
 
 pub use callback::{Callback, Signalled};
 pub use error::Error;
 pub use instance::{Instance, Name};
 pub use order::{Done, Order};
 pub use registration::Registration;
+pub use sidecar::Testground;
 
 /// Instances that an agent looks after, at most.
 pub const INSTANCES_MAX: usize = 1 << 14;
@@ -83,7 +86,11 @@ impl Agent {
         if instances.len() >= INSTANCES_MAX {
             return Err(Error::Full);
         }
+        let sidecar = registration.testground.as_ref().map(Sidecar::new).transpose()?;
         let instance = Instance::start(name.clone(), target, netns.id(), registration, self);
+        if let Some(sidecar) = sidecar {
+            instance.accompany(sidecar.run(self.clone(), Arc::clone(&instance)));
+        }
         instances.insert(name, Arc::clone(&instance));
         Ok((instance, true))
     }

@@ -60,7 +60,7 @@ impl Order {
 
 fn make(target: &Target, wanted: &Wanted) -> Result<Done, Failure> {
     let mut session = wanted::open(target, wanted).map_err(failure::wanted)?;
-    let Made { shaped, policy } = wanted::make(&mut session, target, wanted).map_err(failure::wanted)?;
+    let Made { shaped, policy, .. } = wanted::make(&mut session, target, wanted).map_err(failure::wanted)?;
     let mut done = Done { policy: policy.as_ref().map(engine::PolicyChange::report), ..Done::default() };
     done.outcome = policy.map_or("unchanged", |policy| policy.word());
     if let Some(shaped) = shaped {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Name};
+use super::{Error, Name, Testground};
 use crate::target::Target;
 
 /// What is said of an instance: at most one of `ns`, `pid` and `self`; none for the namespace to which `ip netns` gave the instance's name.
@@ -18,6 +18,9 @@ pub struct Registration {
     /// The namespace of the agent itself.
     #[serde(rename = "self", skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// What it is in a run of Testground's, of which the agent is then the sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub testground: Option<Testground>,
 }
 
 impl Registration {

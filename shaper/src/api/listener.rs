@@ -118,6 +118,29 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// The address and port, of one that has them.
+    #[must_use]
+    pub fn port(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unix { .. } => None,
+            Self::Tcp(listener) => listener.local_addr().ok(),
+        }
+    }
+
+    /// The port, for the runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or the runtime cannot take it over.
+    pub fn into_tcp(self) -> io::Result<tokio::net::TcpListener> {
+        match &self {
+            Self::Unix { .. } => Err(io::ErrorKind::InvalidInput.into()),
+            Self::Tcp(listener) => tokio::net::TcpListener::from_std(listener.try_clone()?),
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix { path, .. } = self {

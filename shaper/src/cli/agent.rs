@@ -15,6 +15,7 @@ use crate::agent::{self, Agent, Callback, Order, Registration, privileges};
 use crate::api::{self, Listener, Token};
 use crate::probe::{self, Cap};
 use crate::states::States;
+use crate::testground;
 
 /// Threads that may block: orders wait for a processor anyway, and looking takes milliseconds.
 const BLOCKING_THREADS: usize = 16;
@@ -37,6 +38,7 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
     let failed = |error: api::ListenError| Failure::new(Code::Failed, error);
     let unix = Listener::unix(&args.listen, args.group.as_deref()).map_err(failed)?;
     let tcp = args.http.map(Listener::tcp).transpose().map_err(failed)?;
+    let sync = args.sync.map(Listener::tcp).transpose().map_err(failed)?;
     // Before there is another thread: capabilities are a thread's own, and those it starts have the same.
     privileges::keep_what_is_used()
         .map_err(|error| Failure::new(Code::Failed, error).context("cannot give up privileges"))?;
@@ -45,7 +47,7 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Failure::new(Code::Failed, error).context("cannot start threads"))?;
-    runtime.block_on(serve(&args, unix, tcp.zip(token)))
+    runtime.block_on(serve(&args, unix, tcp.zip(token), sync))
 }
 
 fn token(path: &Path) -> Result<Token, Failure> {
@@ -56,7 +58,12 @@ fn token(path: &Path) -> Result<Token, Failure> {
     Token::new(&text).map_err(|words| usage(anyhow::anyhow!(words)))
 }
 
-async fn serve(args: &AgentArgs, unix: Listener, tcp: Option<(Listener, Token)>) -> Result<(), Failure> {
+async fn serve(
+    args: &AgentArgs,
+    unix: Listener,
+    tcp: Option<(Listener, Token)>,
+    sync: Option<Listener>,
+) -> Result<(), Failure> {
     let agent = Agent::new(States::memory());
     let listen =
         std::iter::once(&unix).chain(tcp.iter().map(|(tcp, _)| tcp)).map(Listener::address).collect();
@@ -65,13 +72,18 @@ async fn serve(args: &AgentArgs, unix: Listener, tcp: Option<(Listener, Token)>)
     if let Some((tcp, token)) = tcp {
         servers.spawn(api::serve(tcp, api::router(agent.clone()), Some(token)));
     }
+    let address = sync.as_ref().and_then(Listener::port).map(|address| address.to_string());
+    if let Some(sync) = sync {
+        let server = testground::server::Server::new(agent.states().clone());
+        servers.spawn(async move { Err(server.serve(sync.into_tcp()?).await) });
+    }
     servers.spawn(agent.clone().watch());
     if args.own {
         let registration = Registration { own: true, ..Registration::default() };
         let name = agent::Name::own();
         agent.register(name, registration).map_err(|error| Failure::new(Code::Failed, error))?;
     }
-    let ready = Ready { ready: true, listen, sync: None };
+    let ready = Ready { ready: true, listen, sync: address };
     if args.json {
         output::stream(output::json_line(&ready)?.as_bytes())?;
     } else {

@@ -34,14 +34,14 @@ struct Applied<'a> {
     commands: Vec<String>,
 }
 
-pub(super) fn run(args: ApplyArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &ApplyArgs) -> Result<(), Failure> {
     let Some(target) = args.target.target() else {
         return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
     };
-    if policy::is_alone(&args)? {
-        return policy::run(&args, &target);
+    if policy::is_alone(args)? {
+        return policy::run(args, &target);
     }
-    let asked = asked::of(&args)?;
+    let asked = asked::of(args)?;
     let wanted = &asked.wanted;
     let session = wanted::open(&target, wanted).map_err(failure::wanted)?;
     let mut session = if args.dry_run { session.dry() } else { session };

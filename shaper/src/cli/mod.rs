@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Apply(args) => apply::run(args),
+        Command::Apply(args) => apply::run(&args),
         Command::Show(args) => show::run(args),
         Command::Clear(args) => clear::run(args),
         Command::Agent(args) => agent::run(args),

@@ -90,6 +90,14 @@ pub struct LinkRule {
     pub shape: LinkShape,
 }
 
+/// The callback state of a configuration, even of one that is otherwise not legal; nothing where there is none.
+#[must_use]
+pub fn callback_state(json: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(json).ok()?;
+    let state = Members::of(&value, String::new()).ok()?.text("callback_state").ok()?;
+    Some(state).filter(|state| !state.is_empty())
+}
+
 impl Config {
     /// What holds before an instance has asked for anything: connected, unshaped, and the data network alone in reach.
     #[must_use]

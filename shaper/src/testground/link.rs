@@ -163,7 +163,7 @@ fn treatment(key: &str, rule: &LinkRule) -> Result<(Prefix, Option<Treatment>), 
     let subnet = subnet(&rule.subnet).map_err(|why| Error::Subnet {
         key: key.to_owned(),
         subnet: crate::units::quote(&rule.subnet),
-        why,
+        why: why.map(Box::new),
     })?;
     let treatment = match rule.shape.filter {
         0 => shape::of(key, &rule.shape)?.map(Treatment::Shaped),

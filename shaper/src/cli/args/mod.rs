@@ -89,7 +89,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Give a link a shape, or a namespace a routing policy; the same command twice changes nothing
-    Apply(ApplyArgs),
+    Apply(Box<ApplyArgs>),
     /// Say what is shaped, by which engine, and how well, and which policy is in force
     Show(ShowArgs),
     /// Print what becomes of each packet as it happens

@@ -13,7 +13,7 @@ fn parse(line: &str) -> Result<Command, clap::Error> {
 
 fn apply(line: &str) -> ApplyArgs {
     match parse(line) {
-        Ok(Command::Apply(args)) => args,
+        Ok(Command::Apply(args)) => *args,
         other => panic!("{line}: {other:?}"),
     }
 }

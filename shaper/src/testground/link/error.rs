@@ -47,7 +47,7 @@ pub enum Error {
         /// What was given, shortened.
         subnet: String,
         /// Why it is none; `None` without a length.
-        why: Option<rules::Error>,
+        why: Option<Box<rules::Error>>,
     },
     /// A number is out of its range.
     #[error("`{key}` is {value}: {legal}")]
@@ -72,7 +72,7 @@ pub enum Error {
     Rules(#[source] rules::Error),
 }
 
-fn no_subnet(why: &Option<rules::Error>) -> String {
+fn no_subnet(why: &Option<Box<rules::Error>>) -> String {
     match why {
         Some(why) => why.to_string(),
         None => {
