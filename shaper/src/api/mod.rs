@@ -89,3 +89,6 @@ async fn not_allowed(method: Method, uri: Uri) -> Refusal {
     Refusal::not_allowed(format!("`{method}` is not for `{}`", uri.path()))
         .hint("`GET /v1/openapi.json` says what is")
 }
+
+#[cfg(test)]
+mod tests;
