@@ -182,6 +182,11 @@ async fn a_mebibyte_is_taken_and_one_byte_more_ends_the_connection_with_1009() {
         raw.say(&publish(bytes)).await;
         assert_eq!(raw.closed().await.0, CloseCode::Size);
     }
+    // Of a frame that says that it will be too long, nothing is waited for.
+    let mut raw = service.raw().await;
+    let head = [&[0x82, 0xff][..], &(8 * MAX_INBOUND_BYTES as u64).to_be_bytes(), &[0; 4]].concat();
+    assert_eq!(raw.ws.get_mut().try_write(&head).unwrap(), head.len());
+    assert_eq!(raw.closed().await.0, CloseCode::Size);
     // In fragments, each of which would be taken.
     let mut raw = service.raw().await;
     for (code, last) in [(Data::Text, false), (Data::Continue, true)] {
