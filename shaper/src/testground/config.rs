@@ -114,6 +114,7 @@ impl Config {
         let value: Value = serde_json::from_str(json).map_err(Error::NotJson)?;
         let members = Members::of(&value, String::new())?;
         let mut notes = Vec::new();
+        let default = shape(&members.object("default")?, &mut notes)?;
         let rules = members.list("rules")?;
         let rules = rules.iter().enumerate().map(|(nth, rule)| {
             let members = Members::of(rule, format!("rules[{nth}]"))?;
@@ -125,11 +126,11 @@ impl Config {
             ipv4: members.address("IPv4")?,
             ipv6: members.optional_text("IPv6")?,
             enable: members.flag("enable")?,
-            default: shape(&members.object("default")?, &mut notes)?,
+            default,
             rules,
             callback_state: members.text("callback_state")?,
             // Nobody here goes by it, so it may be anything.
-            callback_target: members.unsigned("callback_target").ok(),
+            callback_target: members.optional_number("callback_target"),
             routing_policy: routing_policy(&members.text("routing_policy")?, &mut notes),
             notes,
         })

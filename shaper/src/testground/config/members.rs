@@ -91,6 +91,11 @@ impl<'a> Members<'a> {
         })
     }
 
+    /// Nothing for what is no number of that kind, either.
+    pub(super) fn optional_number(&self, key: &str) -> Option<u64> {
+        u64::try_from(whole(self.find(key)?.as_number()?)?).ok()
+    }
+
     pub(super) fn percentage(&self, key: &str) -> Result<f64, Error> {
         self.take(key, "a number from 0 to 100, such as 0.1", Value::as_f64)
     }
