@@ -2,6 +2,8 @@
 
 #[path = "netns/achieved.rs"]
 mod achieved;
+#[path = "netns/address.rs"]
+mod address;
 #[path = "netns/bandwidth.rs"]
 mod bandwidth;
 #[path = "netns/bottleneck.rs"]
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
             selection::cases(),
             refusals::cases(),
             policy::cases(),
+            address::cases(),
             leftovers::cases(),
         ]
         .concat(),
