@@ -11,7 +11,6 @@ use shaper::netlink::route::{self, Entry, Route};
 use shaper::netlink::{Family, address};
 use shaper::policy::TABLE;
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::kernel;
 use shaper_netns_tests::shaper::{self as binary, Exit, Output};
 use shaper_netns_tests::world::World;
