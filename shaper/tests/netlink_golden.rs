@@ -225,6 +225,8 @@ fn link() {
     check("link_set_alias", link::set(&lo(), &alias));
     let mode = Settings { addr_gen_mode: Some(AddrGenMode::None), ..Settings::default() };
     check("link_set_addrgenmode", link::set(&lo(), &mode));
+    let port = Settings { master: Some(lo()), ..Settings::default() };
+    check("link_set_master", link::set(&lo(), &port));
     check("link_set_name", link::set(&lo(), &named("lo7")));
     check("link_del", link::delete(&lo()));
 }

@@ -136,6 +136,8 @@ pub struct Settings<'fd> {
     pub ifalias: Option<String>,
     /// IPv6 link-local address generation. Ignored by the kernel in the message that adds a link.
     pub addr_gen_mode: Option<AddrGenMode>,
+    /// The bridge of which the link becomes a port.
+    pub master: Option<Device>,
     /// The network namespace where a new link is made, or to which an existing one moves.
     pub netns: Option<BorrowedFd<'fd>>,
 }
@@ -162,6 +164,9 @@ impl Settings<'_> {
             if let Some(value) = value {
                 out.attr_u32(kind, value);
             }
+        }
+        if let Some(master) = &self.master {
+            out.attr_u32(IFLA_MASTER, master.ifindex);
         }
         if let Some(ifalias) = &self.ifalias {
             out.attr(IFLA_IFALIAS, ifalias.as_bytes());
@@ -200,6 +205,9 @@ impl Settings<'_> {
         }
         if let Some(segs) = self.gso_max_segs {
             push("gso_max_segs", segs.to_string());
+        }
+        if let Some(master) = &self.master {
+            push("master", master.name.clone());
         }
         if let Some(ifalias) = &self.ifalias {
             push("alias", format!("'{ifalias}'"));

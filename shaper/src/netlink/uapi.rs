@@ -21,6 +21,7 @@ constants! {
         IFLA_IFNAME: u16 = 3;
         IFLA_MTU: u16 = 4;
         IFLA_LINK: u16 = 5;
+        IFLA_MASTER: u16 = 10;
         IFLA_TXQLEN: u16 = 13;
         IFLA_LINKINFO: u16 = 18;
         IFLA_IFALIAS: u16 = 20;
