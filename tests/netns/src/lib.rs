@@ -26,6 +26,7 @@ pub mod runner;
 pub mod shaper;
 pub mod snapshot;
 pub mod snmp;
+pub mod testground;
 pub mod tolerance;
 pub mod undisturbed;
 pub mod wait;

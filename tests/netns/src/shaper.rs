@@ -120,12 +120,26 @@ pub fn run(command: &mut Command) -> Output {
     run_fed(command, String::new())
 }
 
+/// As [`run`], for a command that may take up to `patience`.
+///
+/// # Panics
+/// As [`run`].
+#[track_caller]
+pub fn run_within(command: &mut Command, patience: Duration) -> Output {
+    run_to_end(command, String::new(), patience)
+}
+
 /// As [`run`], with `input` on standard input.
 ///
 /// # Panics
 /// As [`run`].
 #[track_caller]
 pub fn run_fed(command: &mut Command, input: String) -> Output {
+    run_to_end(command, input, PATIENCE)
+}
+
+#[track_caller]
+fn run_to_end(command: &mut Command, input: String, patience: Duration) -> Output {
     let text = describe(command);
     progress::note(format!("running `{text}`"));
     let start = Instant::now();
@@ -144,7 +158,7 @@ pub fn run_fed(command: &mut Command, input: String) -> Output {
     let status = loop {
         match child.try_wait().expect("our own child can be waited for") {
             Some(status) if stdout.is_finished() && stderr.is_finished() => break Some(status),
-            _ if start.elapsed() > PATIENCE => break None,
+            _ if start.elapsed() > patience => break None,
             _ => thread::sleep(Duration::from_micros(500)),
         }
     };
@@ -155,7 +169,7 @@ pub fn run_fed(command: &mut Command, input: String) -> Output {
         let _reaped = child.wait();
         match exited {
             Some(_) => panic!("`{text}` ended but a process it left behind holds its stdout or stderr open"),
-            None => panic!("`{text}` did not end within {PATIENCE:?}"),
+            None => panic!("`{text}` did not end within {patience:?}"),
         }
     };
     Output {

@@ -48,6 +48,8 @@ mod restore;
 mod rtt;
 #[path = "netns/rules.rs"]
 mod rules;
+#[path = "netns/sdk.rs"]
+mod sdk;
 #[path = "netns/selection.rs"]
 mod selection;
 #[path = "netns/settings.rs"]
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
             refusals::cases(),
             policy::cases(),
             address::cases(),
+            sdk::cases(),
             leftovers::cases(),
         ]
         .concat(),
