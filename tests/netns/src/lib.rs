@@ -4,14 +4,17 @@
 //! all that keeps it alive, so it is gone when the test ends, panics or is killed. Trials run in parallel, each in a world
 //! of its own; those whose readings need the machine to themselves say so ([`case::Load::Alone`]).
 
+pub mod agent;
 pub mod bpf;
 pub mod case;
 pub mod classify;
 pub mod contained;
 pub mod dice;
+pub mod directory;
 pub mod engine;
 pub mod fates;
 pub mod foreign;
+pub mod http;
 pub mod kernel;
 pub mod named;
 pub mod node;

@@ -15,7 +15,7 @@ use crate::engine::{self, Engine};
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::retake::{self, Company, RETAKEN_MAX, Retakes, Take};
-use crate::{contained, kernel, named};
+use crate::{contained, directory, kernel, named};
 
 /// Trials mostly wait: more of them than processors keep the processors busy.
 const THREADS_PER_PROCESSOR: usize = 3;
@@ -35,6 +35,7 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS_PER_PROCESSOR * processors);
     if !arguments.list {
         named::sweep();
+        directory::sweep();
     }
     let (shard, shards) = shard().unwrap_or((0, 1));
     // Every so many-th: the engines of a case, which take about as long as each other, are spread.

@@ -7,8 +7,6 @@
 //!   i2: eth0 192.18.0.3/16     eth1 16.0.0.3/16
 //! ```
 
-mod agent;
-mod http;
 mod instance;
 mod outside;
 mod plan;
@@ -16,18 +14,18 @@ mod plan;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shaper::netlink::link::{self, Settings};
 use shaper::netlink::{address, route};
 
+use crate::agent::Agent;
+use crate::directory::Directory;
 use crate::node::Node;
 use crate::shaper::{self as binary, Output};
 use crate::world::GONE_WITHIN;
 use crate::{process, progress, snapshot, wait};
-use agent::Agent;
 use instance::Instance;
 use outside::Outside;
 pub use plan::{Plan, Sdk};
@@ -50,7 +48,7 @@ pub struct World {
     run: String,
     plan: String,
     case: String,
-    directory: PathBuf,
+    directory: Directory,
 }
 
 impl World {
@@ -63,13 +61,11 @@ impl World {
         progress::note("making the world of a Testground run");
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
         let run = format!("testground-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(format!("shaper-{run}"));
-        fs::create_dir_all(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         let hub = hub();
         let instances = (1..=count).map(|number| Instance::new(&hub, number)).collect();
         let outside = Outside::open(&hub, OUTSIDE);
         let (plan, case) = (plan.to_owned(), case.to_owned());
-        Self { agent: None, instances, _outside: outside, hub, run, plan, case, directory }
+        Self { agent: None, instances, _outside: outside, hub, run, plan, case, directory: Directory::new() }
     }
 
     /// Starts `shaper agent` in the hub and makes every instance known to it.
@@ -80,7 +76,7 @@ impl World {
     pub fn start_agent(&mut self) {
         let mut command = binary::command();
         command.env(process::MARK, &self.run);
-        let agent = Agent::start(&self.hub, command, SYNC, &self.directory);
+        let agent = Agent::start(&self.hub, command, &["--sync", &SYNC.to_string()]);
         for instance in &self.instances {
             agent.register(instance.hostname(), &self.registration(instance));
         }
@@ -117,8 +113,6 @@ impl World {
                 "run": self.run,
                 "plan": self.plan,
                 "case": self.case,
-                "instance_count": self.instances.len(),
-                "subnet": SUBNET,
                 "dev": "eth1",
                 "keep": [SYNC.ip()],
             },
@@ -128,7 +122,7 @@ impl World {
     /// Makes the command one of the instance: its namespaces, and the environment that Testground's runners give it.
     fn prepare(&self, command: &mut Command, instance: &Instance) {
         let count = self.instances.len().to_string();
-        let directory = self.directory.join(instance.hostname());
+        let directory = self.directory.path().join(instance.hostname());
         fs::create_dir_all(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         let path = directory.display().to_string();
         let outside = format!("outside={OUTSIDE}");
@@ -162,20 +156,12 @@ impl World {
     }
 }
 
-/// What is left of the agent and its relays goes with the world; a failing trial says what the agent said.
+/// The agent leaves shapes as they are when it ends: relays run on until their namespaces are gone.
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(agent) = self.agent.take() {
-            if std::thread::panicking() {
-                eprintln!("=== the agent said:\n{}", agent.log());
-            }
-            agent.stop();
-        }
+        self.agent = None;
         for pid in process::marked(&self.run) {
             process::kill_now(pid);
-        }
-        if let Err(error) = fs::remove_dir_all(&self.directory) {
-            eprintln!("cannot remove {}: {error}", self.directory.display());
         }
     }
 }

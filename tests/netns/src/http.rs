@@ -7,16 +7,16 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Sends `body`, a JSON text, and returns the status code and the body of the answer.
+/// Sends a request with `body`, a JSON text or nothing, and returns the status code and the body of the answer.
 ///
 /// # Errors
-/// Those of the socket, also when no answer comes in 20 s; `InvalidData` for what is no answer.
-pub(super) fn put(socket: &Path, target: &str, body: &str) -> io::Result<(u16, String)> {
+/// Those of the socket, also when nothing comes for 20 s; `InvalidData` for what is no answer.
+pub fn call(socket: &Path, method: &str, target: &str, body: &str) -> io::Result<(u16, String)> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
-        "PUT {target} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "{method} {target} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
