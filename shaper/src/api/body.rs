@@ -1,12 +1,43 @@
 //! What requests say.
 
-use axum::extract::rejection::BytesRejection;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{BODY_MAX, Refusal};
+
+/// How long a client may take to send its body.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Reads a request to its end before it is answered, whoever it is for: a client that still sends when the connection is closed gets
+/// a reset in the place of its answer.
+pub(super) async fn read_whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let bytes = match timeout(BODY_WITHIN, to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) if is_too_long(&error) => {
+            return Refusal::too_large(format!("the body is longer than {BODY_MAX} bytes")).into_response();
+        }
+        Ok(Err(error)) => return Refusal::usage(format!("the body cannot be read: {error}")).into_response(),
+        Err(_elapsed) => {
+            let seconds = BODY_WITHIN.as_secs();
+            return Refusal::usage(format!("the body did not come within {seconds} s")).into_response();
+        }
+    };
+    next.run(Request::from_parts(parts, Body::from(bytes))).await
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
+}
 
 /// A body of JSON; an empty one is `{}`.
 pub(super) struct Json<T>(pub(super) T);
@@ -32,16 +63,9 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| Refusal::usage(error.body_text()))?;
         String::from_utf8(bytes.into()).map(Self).map_err(|_not_utf8| Refusal::usage("the body is not UTF-8"))
     }
-}
-
-fn unread(rejection: BytesRejection) -> Refusal {
-    if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::too_large(format!("the body is longer than {BODY_MAX} bytes"));
-    }
-    Refusal::usage(format!("the body cannot be read: {rejection}"))
 }
 
 /// What stands in the path.

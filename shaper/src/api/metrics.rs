@@ -65,7 +65,9 @@ fn text(reports: &[(String, Namespace)], held: &Held) -> String {
         for (instance, namespace) in reports {
             for attached in &namespace.attachments {
                 for rule in attached.report.each_rule() {
-                    let Some(value) = rule.counters.as_ref().and_then(value) else { continue };
+                    // Of a rule that is alone, the counters are those of the attachment.
+                    let counted = rule.counters.as_ref().or(attached.report.counters.as_ref());
+                    let Some(value) = counted.and_then(value) else { continue };
                     let to = rule.to.map(|to| to.to_string()).unwrap_or_default();
                     let (link, direction) = (escaped(&attached.report.link), attached.report.direction);
                     let instance = escaped(instance);

@@ -31,6 +31,7 @@ mod states;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri, header};
+use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
@@ -68,7 +69,8 @@ pub fn router(agent: Agent) -> Router {
         .route("/healthz", get(healthz))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(body::read_whole))
         .with_state(agent)
 }
 

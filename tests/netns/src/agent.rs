@@ -99,6 +99,19 @@ impl Agent {
     pub fn log(&self) -> String {
         fs::read_to_string(log(&self.directory)).unwrap_or_default()
     }
+
+    /// Ends it by a signal, and waits until it has ended.
+    ///
+    /// # Panics
+    /// When that takes longer than 5 s.
+    #[track_caller]
+    pub fn end_by(mut self, signal: Signal) {
+        progress::note(format!("ending the agent by {signal}"));
+        let _gone = kill(Pid::from_raw(self.pid()), signal);
+        wait::until("the agent has ended", STOPPED_WITHIN, || {
+            self.child.try_wait().expect("our own child can be waited for").map(drop)
+        });
+    }
 }
 
 /// By force where SIGTERM does not; a failing trial says what it said.
@@ -107,7 +120,10 @@ impl Drop for Agent {
         if std::thread::panicking() {
             eprintln!("=== the agent said:\n{}", self.log());
         }
-        let _gone = kill(Pid::from_raw(self.pid()), Signal::SIGTERM);
+        // Its number may be another's once it was waited for.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _gone = kill(Pid::from_raw(self.pid()), Signal::SIGTERM);
+        }
         let begin = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < STOPPED_WITHIN {
             std::thread::sleep(Duration::from_millis(2));

@@ -4,6 +4,8 @@
 mod achieved;
 #[path = "netns/address.rs"]
 mod address;
+#[path = "netns/agent.rs"]
+mod agent;
 #[path = "netns/bandwidth.rs"]
 mod bandwidth;
 #[path = "netns/bottleneck.rs"]
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
             refusals::cases(),
             policy::cases(),
             address::cases(),
+            agent::cases(),
             sdk::cases(),
             leftovers::cases(),
         ]
