@@ -161,7 +161,8 @@ impl States {
         }
     }
 
-    /// Appends to a topic; the item's place, from 1 on. Fails beyond [`MAX_BYTES`], [`MAX_TOPICS`] or [`MAX_NAME_BYTES`].
+    /// Appends to a topic; the item's place, from 1 on. Who reads it by way of [`crate::testground::server`] takes it for JSON. Fails beyond
+    /// [`MAX_BYTES`], [`MAX_TOPICS`] or [`MAX_NAME_BYTES`].
     pub async fn publish(&self, topic: &str, payload: impl Into<Arc<str>>) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => local.publish(topic, payload.into()),

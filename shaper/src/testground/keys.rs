@@ -180,7 +180,8 @@ mod tests {
         #[test]
         fn what_is_put_together_is_taken_apart(run in part(), plan in part(), case in part(), name in part()) {
             if let Ok(run) = Run::new(&run, &plan, &case) {
-                let keys = [(run.topic(&name), Name::Topic(&name)), (run.state(&name), Name::State(&name)), (run.events(), Name::Events)];
+                let (topic, state) = (Name::Topic(&name), Name::State(&name));
+                let keys = [(run.topic(&name), topic), (run.state(&name), state), (run.events(), Name::Events)];
                 for (key, name) in keys {
                     prop_assert_eq!(Run::read(&key), Some((run.clone(), name)));
                 }
