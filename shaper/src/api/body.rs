@@ -63,7 +63,8 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| Refusal::usage(error.body_text()))?;
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|error| Refusal::usage(error.body_text()))?;
         String::from_utf8(bytes.into()).map(Self).map_err(|_not_utf8| Refusal::usage("the body is not UTF-8"))
     }
 }

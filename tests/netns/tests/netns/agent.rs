@@ -145,9 +145,8 @@ fn in_order(_: &Context) {
 fn policy(_: &Context) {
     let world = World::with_links(2);
     let far = SocketAddr::new(world.peer.ipv4(1), 9);
-    let has_route = || {
-        world.inst.run(|| UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect(far))).is_ok()
-    };
+    let has_route =
+        || world.inst.run(|| UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect(far))).is_ok();
     let before = world.snapshot();
     let agent = agent(&world);
     let deny = json!({ "policy": "deny-all", "dev": "eth0" });
