@@ -93,7 +93,7 @@ async function measure (socket, ball, latency, from, to) {
   const rtt = Number(process.hrtime.bigint() - start) / MS
   check(back === ball, `served ${ball}, got ${back} back`)
 
-  const line = `instance ${ball}, ${latency} ms each way: RTT ${rtt.toFixed(3)} ms`
+  const line = `ball ${ball}, ${latency} ms each way: RTT ${rtt.toFixed(3)} ms`
   console.log(`${line}, ${from} to ${to} ms wanted`)
   check(rtt >= from && rtt <= to, `${line}, which is not within ${from} to ${to} ms`)
 }

@@ -6,8 +6,10 @@ mod command;
 mod debian;
 mod demo;
 mod ebpf;
+mod example;
 mod interrupt;
 mod loopback;
+mod plans;
 mod supervise;
 mod test;
 mod uml;
@@ -35,6 +37,7 @@ enum Task {
     Test(test::Options),
     Bench(bench::Options),
     Demo(demo::Options),
+    Example(example::Options),
     Uml(uml::Options),
     /// Process 1 of `uml`.
     #[command(hide = true)]
@@ -59,6 +62,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(options) => test::main(&Workspace::find()?, &options),
         Task::Bench(options) => bench::main(&Workspace::find()?, &options),
         Task::Demo(options) => demo::main(&Workspace::find()?, &options),
+        Task::Example(options) => example::main(&Workspace::find()?, &options),
         Task::Uml(options) => {
             interrupt::remember()?;
             uml::main(&Workspace::find()?, &options)

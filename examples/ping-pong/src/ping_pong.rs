@@ -106,7 +106,7 @@ async fn measure(
 
     let (from, to) = (*wanted_ms.start(), *wanted_ms.end());
     let is_met = (Duration::from_millis(from)..=Duration::from_millis(to)).contains(&rtt);
-    let line = format!("instance {ball}, {latency} ms each way: RTT {:.3} ms", rtt.as_secs_f64() * 1e3);
+    let line = format!("ball {ball}, {latency} ms each way: RTT {:.3} ms", rtt.as_secs_f64() * 1e3);
     println!("{line}, {from} to {to} ms wanted");
     if is_met { Ok(()) } else { Err(format!("{line}, which is not within {from} to {to} ms").into()) }
 }

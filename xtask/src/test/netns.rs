@@ -2,7 +2,8 @@
 //!
 //! Their binary reads `SHAPER_BIN` (the command to drive), `SHAPER_REQUIRE` (engines whose tests must not be skipped),
 //! `SHAPER_REPORT` (a file it appends one JSON object per test to) and `SHAPER_SHARD` (`0/2`: the first half of the
-//! tests), and takes libtest's arguments.
+//! tests), `SHAPER_PLAN_RUST` and `SHAPER_PLAN_JS` (the plans on Testground's SDKs, or `missing: ` and why), and takes
+//! libtest's arguments.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -107,7 +108,13 @@ fn uml_namespaces(context: &Context<'_>, artifacts: &Artifacts) -> Result<Vec<Ro
 }
 
 fn contract(run: &Run<'_>, artifacts: &Artifacts, report: &Path) -> BTreeMap<String, String> {
+    let plan_js = match &artifacts.plan_js {
+        Ok(script) => script.display().to_string(),
+        Err(error) => format!("missing: {error:#}"),
+    };
     BTreeMap::from([
+        ("SHAPER_PLAN_JS".to_owned(), plan_js),
+        ("SHAPER_PLAN_RUST".to_owned(), artifacts.plan_rust.display().to_string()),
         ("SHAPER_BIN".to_owned(), artifacts.shaper.display().to_string()),
         ("SHAPER_REPORT".to_owned(), report.display().to_string()),
         ("SHAPER_REQUIRE".to_owned(), run.required.join(",")),

@@ -46,6 +46,13 @@ fn splitbrain(case: &str) {
     let split = if case == "accept" { 0 } else { 2 };
     let (reached, failed) = (count(|line| line.ends_with(": Ok(())")), count(|line| line.contains(": Err(")));
     assert_eq!((reached, failed), (6 - split, split), "{attempts:#?}");
+    // The one of A is told, or never hears of it.
+    let (told, silent) = (count(|line| line.contains("Refused")), count(|line| line.contains("TimedOut")));
+    match case {
+        "reject" => assert!(told > 0, "{attempts:#?}"),
+        "drop" => assert_eq!(silent, split, "{attempts:#?}"),
+        _ => {}
+    }
 }
 
 fn passes(plan: &str, case: &str, instances: u8) {
