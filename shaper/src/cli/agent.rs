@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -42,12 +43,21 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
     // Before there is another thread: capabilities are a thread's own, and those it starts have the same.
     privileges::keep_what_is_used()
         .map_err(|error| Failure::new(Code::Failed, error).context("cannot give up privileges"))?;
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Failure::new(Code::Failed, error).context("cannot start threads"))?;
     runtime.block_on(serve(&args, unix, tcp.zip(token), sync))
+}
+
+/// Each connection and each namespace at work takes a descriptor, and the soft limit is 1,024 for the sake of select(2).
+fn raise_descriptors() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // What is refused shows when descriptors run out, and then in words.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 fn token(path: &Path) -> Result<Token, Failure> {
