@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use crate::engine::Engine;
+use crate::family::Family;
 
 /// What a trial gets to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
-    engine: Option<Engine>,
+    pub(crate) engine: Option<Engine>,
+    family: Family,
 }
 
 impl Context {
-    /// The context of a trial on `engine`, or of one that is the same on all.
-    pub fn new(engine: Option<Engine>) -> Self {
-        Self { engine }
+    /// The context of a trial on `engine`, or of one that is the same on all, over `family`.
+    pub fn new(engine: Option<Engine>, family: Family) -> Self {
+        Self { engine, family }
     }
 
     /// Returns the engine to test.
@@ -22,6 +24,11 @@ impl Context {
     /// In a case made by [`Case::once`], which has none.
     pub fn engine(&self) -> Engine {
         self.engine.expect("this case runs on each engine")
+    }
+
+    /// Returns what the trial's packets are to go over.
+    pub fn family(&self) -> Family {
+        self.family
     }
 }
 
@@ -36,11 +43,12 @@ pub enum Load {
     Alone,
 }
 
-/// One test: a name that says the behaviour, and the engines on which it is shown.
+/// One test: a name that says the behaviour, and the engines and families on which it is shown.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub(crate) name: &'static str,
     pub(crate) engines: Vec<Option<Engine>>,
+    pub(crate) families: Vec<Family>,
     pub(crate) load: Load,
     pub(crate) deadline: Duration,
     pub(crate) condition: fn() -> Result<(), String>,
@@ -58,11 +66,19 @@ impl Case {
         Self {
             name,
             engines: vec![None],
+            families: vec![Family::V4],
             load,
             deadline: Duration::from_secs(30),
             condition: || Ok(()),
             body,
         }
+    }
+
+    /// Makes a trial over IPv6 of each one over IPv4; [`Context::family`] tells them apart, and `_ipv6` in their names.
+    #[must_use]
+    pub fn each_family(mut self) -> Self {
+        self.families = Family::ALL.into();
+        self
     }
 
     /// Keeps only `engine`.

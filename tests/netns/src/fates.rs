@@ -6,18 +6,17 @@ use std::time::Duration;
 use shaper::measure::udp;
 
 use crate::engine::Engine;
+use crate::family::Family;
 use crate::node::Node;
 use crate::world::World;
-use crate::{kernel, progress};
+use crate::{kernel, progress, tolerance};
 
 /// The way of a train over link 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// From `inst` over IPv4: what `--direction egress` shapes.
+    /// From `inst`: what `--direction egress` shapes.
     Out,
-    /// From `inst` over IPv6.
-    OutIpv6,
-    /// To `inst` over IPv4: what `--direction ingress` shapes.
+    /// To `inst`: what `--direction ingress` shapes.
     In,
 }
 
@@ -25,9 +24,8 @@ impl Way {
     /// The sending node, the receiving one, and its address.
     pub fn ends(self, world: &World) -> (&Node, &Node, IpAddr) {
         match self {
-            Self::Out => (&world.inst, &world.peer, world.peer.ipv4(0)),
-            Self::OutIpv6 => (&world.inst, &world.peer, world.peer.ipv6(0)),
-            Self::In => (&world.peer, &world.inst, world.inst.ipv4(0)),
+            Self::Out => (&world.inst, &world.peer, world.destination()),
+            Self::In => (&world.peer, &world.inst, world.origin()),
         }
     }
 }
@@ -72,4 +70,29 @@ pub fn send(world: &World, way: Way, train: &udp::Train) -> udp::Report {
     assert_eq!(report.receiver_drops, 0, "the instrument must keep up");
     assert_eq!(report.damaged, 0, "checksums keep damage away from sockets");
     report
+}
+
+/// Whether the receiver's kernel keeps a packet from its socket when this bit of its frame is not as it was sent.
+///
+/// Nobody looks at the Ethernet source, and the bit that makes a destination multicast is no obstacle to IP. Of IPv4 all is under one
+/// checksum or both. IPv6 has none of its own: traffic class, flow label and hop limit may be any (RFC 8200, section 3), the version
+/// and what says what follows are looked at, and the addresses are in the checksum of UDP (section 8.1).
+pub fn is_refused(family: Family, byte: usize, mask: u8) -> bool {
+    const MULTICAST: u8 = 1;
+    const VERSION: u8 = 0xf0;
+    match (family, byte) {
+        (_, 0) => mask != MULTICAST,
+        (_, 6..12) => false,
+        (Family::V6, 14) => mask & VERSION != 0,
+        (Family::V6, 15..18 | 21) => false,
+        _ => true,
+    }
+}
+
+/// The share of the bits of a UDP frame from `first` on, counted in bytes, for which [`is_refused`] holds.
+pub fn refused_share(family: Family, first: usize, payload: usize) -> f64 {
+    let frame = first..payload + tolerance::udp_headers(family);
+    let bits = frame.flat_map(|byte| (0..8).map(move |bit| is_refused(family, byte, 1 << bit)));
+    let (refused, all) = bits.fold((0, 0), |(refused, all), is| (refused + u32::from(is), all + 1));
+    f64::from(refused) / f64::from(all)
 }

@@ -12,6 +12,7 @@ pub mod contained;
 pub mod dice;
 pub mod directory;
 pub mod engine;
+pub mod family;
 pub mod fates;
 pub mod foreign;
 pub mod http;

@@ -1,7 +1,7 @@
 //! One namespace of a world: its links and addresses, and the instruments opened in it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -11,6 +11,8 @@ use shaper::measure::{ping, tcp, udp};
 use shaper::netlink::link::{self, Device};
 use shaper::netlink::{Message, Socket};
 use shaper::target::netns::Netns;
+
+use crate::family::Family;
 
 /// A namespace with a netlink socket in it.
 pub struct Node {
@@ -59,14 +61,19 @@ impl Node {
         format!("/proc/{}/fd/{}", std::process::id(), self.netns.as_fd().as_raw_fd()).into()
     }
 
+    /// Returns the node's address of `family` on the world's link number `link`.
+    pub fn address(&self, family: Family, link: u8) -> IpAddr {
+        family.of_link(link, self.host)
+    }
+
     /// Returns the node's IPv4 address on the world's link number `link`.
     pub fn ipv4(&self, link: u8) -> IpAddr {
-        Ipv4Addr::new(10, 77, link, self.host).into()
+        self.address(Family::V4, link)
     }
 
     /// Returns the node's IPv6 address on the world's link number `link`.
     pub fn ipv6(&self, link: u8) -> IpAddr {
-        Ipv6Addr::new(0xfd00, 0x77, 0, u16::from(link), 0, 0, 0, u16::from(self.host)).into()
+        self.address(Family::V6, link)
     }
 
     /// Returns the netlink socket of the namespace.

@@ -1,10 +1,11 @@
 //! Several peers behind one link: more addresses of the node at the other end, in both families.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use shaper::measure::udp;
 use shaper::netlink::address;
 
+use crate::family::Family;
 use crate::node::Node;
 use crate::world::{GONE_WITHIN, World};
 use crate::{progress, snapshot, tolerance, undisturbed, wait};
@@ -13,60 +14,6 @@ use crate::{progress, snapshot, tolerance, undisturbed, wait};
 pub const INST: u8 = 1;
 /// See [`INST`].
 pub const PEER: u8 = 2;
-
-/// What an address is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
-
-    /// Host `n` of the network that link 0 has in every world.
-    pub fn near(self, n: u8) -> IpAddr {
-        match self {
-            Self::V4 => Ipv4Addr::new(10, 77, 0, n).into(),
-            Self::V6 => Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, n.into()).into(),
-        }
-    }
-
-    /// Host `n` of another network behind the same link, which [`join`] makes.
-    pub fn far(self, n: u8) -> IpAddr {
-        match self {
-            Self::V4 => Ipv4Addr::new(10, 78, 0, n).into(),
-            Self::V6 => Ipv6Addr::new(0xfd00, 0x78, 0, 0, 0, 0, 0, n.into()).into(),
-        }
-    }
-
-    /// The network of [`Family::near`], as `--to` takes it.
-    pub fn near_network(self) -> &'static str {
-        match self {
-            Self::V4 => "10.77.0.0/24",
-            Self::V6 => "fd00:77::/64",
-        }
-    }
-
-    /// Length of the prefix of both networks.
-    pub fn prefix_len(self) -> u8 {
-        match self {
-            Self::V4 => 24,
-            Self::V6 => 64,
-        }
-    }
-
-    /// The protocol of echoes, as `--to` takes it.
-    pub fn echo(self) -> &'static str {
-        match self {
-            Self::V4 => "icmp",
-            Self::V6 => "icmpv6",
-        }
-    }
-}
 
 /// Gives `peer` the near addresses of `hosts`, and both nodes one in the other network.
 ///

@@ -11,7 +11,7 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::case::{Case, Context, Load};
-use crate::engine::{self, Engine};
+use crate::engine;
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::retake::{self, Company, RETAKEN_MAX, Retakes, Take};
@@ -55,19 +55,25 @@ fn shard() -> Option<(usize, usize)> {
     Some((shard, shards))
 }
 
-fn trials(case: Case) -> impl Iterator<Item = Trial> {
-    case.engines.clone().into_iter().map(move |engine| {
-        let case = case.clone();
-        let name = match engine {
-            Some(engine) => format!("{}::{engine}", case.name),
-            None => case.name.to_owned(),
-        };
-        Trial::ignorable_test(name.clone(), move || run_trial(&name, &case, engine))
-    })
+fn trials(case: Case) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &family in &case.families {
+        for &engine in &case.engines {
+            let case = case.clone();
+            let name = match engine {
+                Some(engine) => format!("{}{}::{engine}", case.name, family.suffix()),
+                None => format!("{}{}", case.name, family.suffix()),
+            };
+            let context = Context::new(engine, family);
+            trials.push(Trial::ignorable_test(name.clone(), move || run_trial(&name, &case, context)));
+        }
+    }
+    trials
 }
 
-fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completion, Failed> {
+fn run_trial(name: &str, case: &Case, context: Context) -> Result<Completion, Failed> {
     let start = Instant::now();
+    let engine = context.engine;
     let mut of_engine = engine;
     let mut retaken = None;
     let outcome = match engine.map_or(Ok(()), engine::available) {
@@ -79,7 +85,7 @@ fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completi
             Ok(()) => {
                 let outcome;
                 (outcome, retaken) =
-                    retake::at_most_twice(name, &RETAKES, |company| run_body(case, engine, company));
+                    retake::at_most_twice(name, &RETAKES, |company| run_body(case, context, company));
                 outcome
             }
             Err(reason) => {
@@ -98,7 +104,7 @@ fn run_trial(name: &str, case: &Case, engine: Option<Engine>) -> Result<Completi
 }
 
 /// Runs the body on a thread of its own, so that the deadline holds even when the body never returns.
-fn run_body(case: &Case, engine: Option<Engine>, company: Company) -> Take {
+fn run_body(case: &Case, context: Context, company: Company) -> Take {
     let _alone;
     let _shared;
     let needs_all = company == Company::Alone
@@ -120,7 +126,6 @@ fn run_body(case: &Case, engine: Option<Engine>, company: Company) -> Take {
         .name(case.name.to_owned())
         .spawn(move || {
             of_body.enter();
-            let context = Context::new(engine);
             // The runner may have given up waiting: then nobody takes the result.
             let _given_up = done.send(panic::catch_unwind(AssertUnwindSafe(|| body(&context))));
         })
@@ -148,6 +153,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::family::Family;
 
     /// A first take that kept its place on the machine would make this wait for ever.
     #[test]
@@ -159,7 +165,7 @@ mod tests {
             assert!(alone, "the second take has company");
         }
         let case = Case::once("fails_once", Load::Light, body);
-        assert!(run_trial(case.name, &case, None).is_ok());
+        assert!(run_trial(case.name, &case, Context::new(None, Family::V4)).is_ok());
         assert_eq!(TAKES.load(Ordering::Relaxed), 2);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::family::Family;
 use crate::node::Node;
 
 /// The counters of one moment.
@@ -24,28 +25,29 @@ impl Snmp {
         Self { ipv4: ipv4.expect("procfs has counters"), ipv6: ipv6.unwrap_or_default() }
     }
 
-    /// Returns a counter of /proc/net/snmp, such as `Udp` and `InCsumErrors`.
+    /// Returns a counter of one family, such as `InCsumErrors` of `Udp`: of /proc/net/snmp, or `Udp6InCsumErrors` of /proc/net/snmp6.
     ///
     /// # Panics
     /// When there is none of that name.
     #[track_caller]
-    pub fn ipv4(&self, protocol: &str, counter: &str) -> u64 {
-        let mut rows = self.ipv4.lines().filter(|row| row.split(':').next() == Some(protocol));
-        let (names, values) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
-        let found =
-            names.split_whitespace().zip(values.split_whitespace()).find(|(name, _)| *name == counter);
-        let value = found.and_then(|(_, value)| value.parse().ok());
-        value.unwrap_or_else(|| panic!("no counter {protocol} {counter}"))
+    pub fn counter(&self, family: Family, protocol: &str, counter: &str) -> u64 {
+        let value = match family {
+            Family::V4 => self.ipv4(protocol, counter),
+            Family::V6 => self.ipv6(&format!("{protocol}6{counter}")),
+        };
+        value.unwrap_or_else(|| panic!("no counter {counter} of {protocol} over {family:?}"))
     }
 
-    /// Returns a counter of /proc/net/snmp6, such as `Udp6InCsumErrors`.
-    ///
-    /// # Panics
-    /// When there is none of that name.
-    #[track_caller]
-    pub fn ipv6(&self, counter: &str) -> u64 {
+    fn ipv4(&self, protocol: &str, counter: &str) -> Option<u64> {
+        let mut rows = self.ipv4.lines().filter(|row| row.split(':').next() == Some(protocol));
+        let (names, values) = (rows.next()?, rows.next()?);
+        let found =
+            names.split_whitespace().zip(values.split_whitespace()).find(|(name, _)| *name == counter);
+        found.and_then(|(_, value)| value.parse().ok())
+    }
+
+    fn ipv6(&self, counter: &str) -> Option<u64> {
         let mut rows = self.ipv6.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-        let value = rows.find(|row| row[0] == counter).and_then(|row| row[1].parse().ok());
-        value.unwrap_or_else(|| panic!("no counter {counter}"))
+        rows.find(|row| row[0] == counter).and_then(|row| row[1].parse().ok())
     }
 }

@@ -4,21 +4,30 @@ use std::time::Duration;
 
 use shaper::measure::stats::{binomial, chain, correlation};
 
+use crate::family::Family;
+
 /// The normal quantile for 99.9 % two-sided: one honest trial in a thousand fails by chance.
 pub const Z_999: f64 = 3.29;
 
 /// What is left out at each end of an interval for 99.9 %.
 pub const TAIL_999: f64 = 0.0005;
 
-/// Bytes that TCP over IPv4 puts before its payload on an Ethernet wire: 14 of Ethernet, 20 of IPv4, 20 of TCP and 12 of its
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
+
+/// Returns the bytes that TCP puts before its payload on an Ethernet wire: 14 of Ethernet, the IP header, 20 of TCP and 12 of its
 /// timestamps option.
-pub const TCP_HEADERS: f64 = 14.0 + 20.0 + 20.0 + 12.0;
+pub const fn tcp_headers(family: Family) -> usize {
+    ETHERNET + family.ip_header_len() + 20 + 12
+}
 
-/// Payload of a full segment: an MTU of 1500 less all headers but Ethernet's.
-pub const TCP_PAYLOAD: f64 = 1500.0 - (TCP_HEADERS - 14.0);
+/// Returns the bytes that UDP puts before its payload on an Ethernet wire.
+pub const fn udp_headers(family: Family) -> usize {
+    ETHERNET + family.ip_header_len() + 8
+}
 
-/// Bytes that UDP over IPv4 puts before its payload on an Ethernet wire.
-pub const UDP_HEADERS: usize = 14 + 20 + 8;
+/// Bytes of a full frame of Ethernet, whose MTU is 1500.
+pub const FULL_FRAME: usize = ETHERNET + 1500;
 
 /// How far the median round trip may be from baseline plus latency: what the issue promises of a link shaped on one side, 0.5 ms.
 pub const RTT_MEDIAN_NS: f64 = 0.5e6;
@@ -41,9 +50,9 @@ pub const REPEATED_SHARE_MAX: f64 = 0.02;
 /// runnable threads (3 ms each).
 pub const WORST_WAKEUP: Duration = Duration::from_millis(10);
 
-/// Returns the goodput in bits per second of TCP over IPv4 through a bottleneck that counts whole Ethernet frames.
-pub const fn goodput_bits_per_sec(rate_bits_per_sec: f64) -> f64 {
-    rate_bits_per_sec * TCP_PAYLOAD / (TCP_PAYLOAD + TCP_HEADERS)
+/// Returns the goodput in bits per second of TCP through a bottleneck that counts whole Ethernet frames, all of them full.
+pub const fn goodput_bits_per_sec(family: Family, rate_bits_per_sec: f64) -> f64 {
+    rate_bits_per_sec * (FULL_FRAME - tcp_headers(family)) as f64 / FULL_FRAME as f64
 }
 
 /// Returns how far the mean of `n` independent readings of deviation `sigma_ns` may stray: the central limit theorem's z·σ/√n,

@@ -11,6 +11,7 @@ use shaper::measure::{ping, stats, tcp, udp};
 use shaper::netlink::{address, link};
 
 use crate::engine::Engine;
+use crate::family::Family;
 use crate::node::Node;
 use crate::shaper::{self as binary, Exit, Output};
 use crate::snapshot::Snapshot;
@@ -24,13 +25,14 @@ pub const GONE_WITHIN: Duration = Duration::from_secs(3);
 /// Two namespaces: `inst`, whose links get shaped, and `peer`, the rest of the network.
 ///
 /// The links are veth pairs `eth0`, `eth1`, ... with the same name at both ends; link `n` has `10.77.n.1` and `fd00:77:0:n::1`
-/// in `inst`, and the same ending in 2 in `peer`.
+/// in `inst`, and the same ending in 2 in `peer`. What is measured goes over link 0 and one family, unless an address is named.
 #[derive(Debug)]
 pub struct World {
     /// Where shapes are applied.
     pub inst: Node,
     /// The other end.
     pub peer: Node,
+    family: Family,
     mark: String,
     selector: PathBuf,
 }
@@ -42,7 +44,7 @@ impl Default for World {
 }
 
 impl World {
-    /// Makes a world with one link.
+    /// Makes a world with one link, whose measurements go over IPv4.
     ///
     /// # Panics
     /// Without `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`.
@@ -65,7 +67,32 @@ impl World {
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", std::process::id());
         let selector = inst.path();
-        Self { inst, peer, mark, selector }
+        Self { inst, peer, family: Family::V4, mark, selector }
+    }
+
+    /// Makes a world with one link, whose measurements go over `family`.
+    ///
+    /// # Panics
+    /// As [`World::new`].
+    pub fn over(family: Family) -> Self {
+        let mut world = Self::new();
+        world.family = family;
+        world
+    }
+
+    /// Returns what measurements go over.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Returns where packets from `inst` go.
+    pub fn destination(&self) -> IpAddr {
+        self.peer.address(self.family, 0)
+    }
+
+    /// Returns where packets from `peer` go.
+    pub fn origin(&self) -> IpAddr {
+        self.inst.address(self.family, 0)
     }
 
     /// Makes `shaper` commands find `inst` by `name` instead of by a path.
@@ -181,10 +208,10 @@ impl World {
         bpf::Objects::held_in(&self.inst)
     }
 
-    /// Pings `peer` from `inst` over IPv4 on link 0.
+    /// Pings `peer` from `inst` on link 0.
     #[track_caller]
     pub fn ping(&self, train: &ping::Train) -> Pings {
-        self.ping_to(self.peer.ipv4(0), train)
+        self.ping_to(self.destination(), train)
     }
 
     /// Pings `destination` from `inst`.
@@ -208,7 +235,7 @@ impl World {
     #[track_caller]
     pub fn expect_rtt_held(&self, times: u32, expected_ns: f64) {
         let train = ping::Train { count: 20, interval: Duration::from_millis(5), ..Default::default() };
-        self.expect_rtt_to(self.peer.ipv4(0), &train, times, expected_ns);
+        self.expect_rtt_to(self.destination(), &train, times, expected_ns);
     }
 
     /// As [`World::expect_rtt_held`], with a certain train to a certain address; returns the reading.
@@ -230,7 +257,7 @@ impl World {
     /// Pings until the link's own round trip is known: neighbours resolved, caches warm.
     #[track_caller]
     pub fn baseline_ns(&self) -> f64 {
-        self.baseline_to(self.peer.ipv4(0))
+        self.baseline_to(self.destination())
     }
 
     /// As [`World::baseline_ns`], to a certain address.
@@ -244,7 +271,7 @@ impl World {
     /// Opens a pair of UDP ends, from `inst` to `peer` on link 0.
     #[track_caller]
     pub fn udp(&self) -> (udp::Sender, udp::Receiver) {
-        let receiver = self.peer.udp_receiver(self.peer.ipv4(0));
+        let receiver = self.peer.udp_receiver(self.destination());
         (self.inst.udp_sender(&receiver), receiver)
     }
 
@@ -265,7 +292,7 @@ impl World {
     /// As [`World::tcp`], with certain buffers.
     #[track_caller]
     pub fn tcp_with(&self, flows: usize, bulk: &tcp::Bulk, buffers: tcp::Buffers) -> tcp::Report {
-        let listener = self.peer.tcp_listener(self.peer.ipv4(0), buffers);
+        let listener = self.peer.tcp_listener(self.destination(), buffers);
         let callers = self.inst.tcp_callers(&listener, flows, buffers);
         progress::note(format!("sending on {flows} TCP flows for {:?}", bulk.warm_up + bulk.duration));
         tcp::run(&listener, callers, bulk).unwrap_or_else(|error| panic!("{error}"))

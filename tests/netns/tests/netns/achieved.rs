@@ -13,18 +13,24 @@ use shaper_netns_tests::{dice, tolerance, undisturbed};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("achieved_delay_is_that_asked", Load::Alone, delay).except(Engine::Netem),
-        Case::each_engine("achieved_mean_of_jitter_is_chance", Load::Alone, jitter).except(Engine::Netem),
+        Case::each_engine("achieved_delay_is_that_asked", Load::Alone, delay)
+            .except(Engine::Netem)
+            .each_family(),
+        Case::each_engine("achieved_mean_of_jitter_is_chance", Load::Alone, jitter)
+            .except(Engine::Netem)
+            .each_family(),
         Case::each_engine("achieved_rate_is_that_asked_under_demand", Load::Alone, rate)
-            .except(Engine::Netem),
+            .except(Engine::Netem)
+            .each_family(),
         Case::each_engine("achieved_loss_of_four_states_is_chance", Load::Alone, four_state)
-            .except(Engine::Netem),
+            .except(Engine::Netem)
+            .each_family(),
         Case::each_engine("achieved_is_not_told_by_netem", Load::Timing, netem).only(Engine::Netem),
     ]
 }
 
 fn world(context: &Context, args: &[&str]) -> World {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(context.engine(), args);
     world

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use shaper::measure::{tcp, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::tolerance::{self, FULL_FRAME};
 use shaper_netns_tests::world::World;
 use shaper_netns_tests::{kernel, progress, undisturbed};
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("bandwidth_1mbit_goodput", Load::Timing, |c| goodput(c, "1mbit", 1e6, 2, 6)),
         Case::each_engine("bandwidth_10mbit_goodput", Load::Timing, |c| goodput(c, "10mbit", 10e6, 1, 3)),
         Case::each_engine("bandwidth_100mbit_goodput", Load::Alone, |c| goodput(c, "100mbit", 100e6, 1, 3)),
@@ -28,10 +29,12 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("bandwidth_queue_in_bytes_bounds_the_delay", Load::Alone, queue_in_bytes),
         Case::each_engine("bandwidth_idle_link_delays_by_one_packet_time", Load::Timing, idle),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 fn goodput(context: &Context, bandwidth: &str, rate: f64, warm_up_s: u64, duration_s: u64) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(context.engine(), &["--bandwidth", bandwidth]);
     let bulk =
@@ -40,11 +43,11 @@ fn goodput(context: &Context, bandwidth: &str, rate: f64, warm_up_s: u64, durati
 }
 
 fn ingress_goodput(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(context.engine(), &["--bandwidth", "10mbit", "--direction", "ingress"]);
     let buffers = tcp::Buffers::default();
-    let listener = world.inst.tcp_listener(world.inst.ipv4(0), buffers);
+    let listener = world.inst.tcp_listener(world.origin(), buffers);
     let callers = world.peer.tcp_callers(&listener, 1, buffers);
     progress::note("receiving over TCP");
     let bulk = tcp::Bulk { warm_up: Duration::from_secs(2), duration: Duration::from_secs(3) };
@@ -54,7 +57,7 @@ fn ingress_goodput(context: &Context) {
 
 fn check_goodput(context: &Context, report: &tcp::Report, what: &str, rate: f64) {
     let goodput = report.goodput_bits_per_sec();
-    let expected = tolerance::goodput_bits_per_sec(rate);
+    let expected = tolerance::goodput_bits_per_sec(context.family(), rate);
     let share = goodput / expected - 1.0;
     println!(
         "{} {what}: {:.4} Mbit/s, {:+.2} % off, {:.2} % repeated",
@@ -69,9 +72,11 @@ fn check_goodput(context: &Context, report: &tcp::Report, what: &str, rate: f64)
 /// Low enough that a flood at twice the rate is no work for the slowest kernel.
 const RATE: f64 = 4e6;
 const LATENCY_NS: f64 = 20e6;
-/// Full frames: the limit of `netem` is a number of packets, sized for these.
-const PAYLOAD: usize = 1472;
-const FRAME: usize = PAYLOAD + UDP_HEADERS;
+
+/// Of full frames: the limit of `netem` is a number of packets, sized for these.
+fn payload(family: Family) -> usize {
+    FULL_FRAME - tolerance::udp_headers(family)
+}
 
 fn queue_in_time(context: &Context) {
     check_queue(context, "60ms", 60e6);
@@ -84,19 +89,21 @@ fn queue_in_bytes(context: &Context) {
 
 /// A flood at twice the rate keeps the queue full: no packet waits longer than the queue, and what found it full is counted.
 fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
-    let packet_ns = tolerance::serialisation_ns(FRAME, RATE);
+    let family = context.family();
+    let (headers, payload) = (tolerance::udp_headers(family), payload(family));
+    let packet_ns = tolerance::serialisation_ns(FULL_FRAME, RATE);
     let bound = LATENCY_NS + queue_ns + packet_ns;
     undisturbed::reading(|| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         world.apply(context.engine(), &["--bandwidth", "4mbit", "--queue", queue, "--latency", "20ms"]);
         let report =
-            world.train(&udp::Train::at_rate(2 * RATE as u64, UDP_HEADERS, PAYLOAD, Duration::from_secs(2)));
+            world.train(&udp::Train::at_rate(2 * RATE as u64, headers, payload, Duration::from_secs(2)));
         assert_eq!(report.receiver_drops, 0, "the instrument must keep up");
         let drops = world.show().queue_drops("egress");
         assert_eq!(drops, report.lost() as u64, "every loss is a counted drop");
         let delay = report.delay().expect("packets arrived");
-        let rate = report.arrival_rate().expect("packets arrived") * FRAME as f64 * 8.0;
+        let rate = report.arrival_rate().expect("packets arrived") * FULL_FRAME as f64 * 8.0;
         let said = format!(
             "{} queue {queue}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms, bound {:.2} ms; {:.3} Mbit/s; {drops} dropped of {}",
             context.engine(),
@@ -120,13 +127,13 @@ fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
 
 /// An idle bottleneck sends a packet at once; it takes its own length at the rate, no more.
 fn idle(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
-    let train =
-        udp::Train { count: 200, payload: PAYLOAD, interval: Duration::from_millis(5), ..Default::default() };
+    let payload = payload(context.family());
+    let train = udp::Train { count: 200, payload, interval: Duration::from_millis(5), ..Default::default() };
     let unshaped = world.train(&train).delay().expect("packets arrived");
     world.apply(context.engine(), &["--bandwidth", "4mbit"]);
-    let packet_ns = tolerance::serialisation_ns(FRAME, RATE);
+    let packet_ns = tolerance::serialisation_ns(FULL_FRAME, RATE);
     undisturbed::reading(|| {
         let report = world.train(&train);
         assert_eq!(report.missing(), [0_usize; 0], "every packet arrives");

@@ -6,40 +6,48 @@ use std::time::Duration;
 use shaper::measure::{tcp, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
-use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::tolerance;
 use shaper_netns_tests::undisturbed;
 use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("overhead_is_paid_for_each_packet", Load::Timing, overhead),
         Case::each_engine("cells_are_paid_for_whole", Load::Timing, cells),
         Case::each_engine("a_burst_goes_at_once_after_idleness", Load::Alone, burst).except(Engine::Netem),
         Case::each_engine("marks_keep_the_queue_short_without_a_drop", Load::Alone, marks)
             .except(Engine::Netem),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 const RATE: f64 = 4e6;
 const PAYLOAD: usize = 1000;
-const FRAME: usize = PAYLOAD + UDP_HEADERS;
+
+/// How long a packet's frame is.
+fn frame(family: Family) -> usize {
+    PAYLOAD + tolerance::udp_headers(family)
+}
 
 fn overhead(context: &Context) {
-    flood(context, "500b", FRAME + 500);
+    flood(context, "500b", frame(context.family()) + 500);
 }
 
 /// As ATM sends it: a trailer of 8 bytes, cells of 48 bytes, 5 more for each.
 fn cells(context: &Context) {
-    flood(context, "8b,48b,5b", (FRAME + 8).div_ceil(48) * 53);
+    flood(context, "8b,48b,5b", (frame(context.family()) + 8).div_ceil(48) * 53);
 }
 
 /// A flood leaves at the rate, counted in what each packet takes.
 fn flood(context: &Context, overhead: &str, bytes: usize) {
     undisturbed::reading(|| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         world.apply(context.engine(), &["--bandwidth", "4mbit", "--overhead", overhead]);
-        let train = udp::Train::at_rate(2 * RATE as u64, UDP_HEADERS, PAYLOAD, Duration::from_secs(2));
+        let headers = tolerance::udp_headers(context.family());
+        let train = udp::Train::at_rate(2 * RATE as u64, headers, PAYLOAD, Duration::from_secs(2));
         let report = world.train(&train);
         let rate = report.arrival_rate().expect("packets arrived") * bytes as f64 * 8.0;
         let said = format!(
@@ -56,11 +64,11 @@ fn flood(context: &Context, overhead: &str, bytes: usize) {
 fn burst(context: &Context) {
     const COUNT: usize = 10;
     const BURST: usize = 5 * 1024;
-    let packet_ns = tolerance::serialisation_ns(FRAME, RATE);
+    let packet_ns = tolerance::serialisation_ns(frame(context.family()), RATE);
     let saved_ns = tolerance::serialisation_ns(BURST, RATE);
     undisturbed::reading(|| {
         // A link of its own for each reading: one that has just sent a train has saved up nothing.
-        let world = World::new();
+        let world = World::over(context.family());
         let baseline_ns = world.baseline_ns();
         world.apply(context.engine(), &["--bandwidth", "4mbit", "--burst", "5kb"]);
         let train =
@@ -90,7 +98,7 @@ fn burst(context: &Context) {
 
 /// A sender that knows ECN slows down at the mark, so that nothing is dropped and nobody waits for the whole queue.
 fn marks(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     for node in [&world.inst, &world.peer] {
         node.run(|| fs::write("/proc/sys/net/ipv4/tcp_ecn", "1")).expect("TCP can be told to use ECN");
@@ -106,7 +114,10 @@ fn marks(context: &Context) {
     assert_eq!((drops, flow.retransmits), (0, 0), "{report:?}");
     assert!(flow.rtt_us <= RTT_MAX_US, "{report:?}");
     let goodput = report.goodput_bits_per_sec();
-    assert!(goodput >= LEAST_SHARE * tolerance::goodput_bits_per_sec(10e6), "{goodput} bit/s");
+    assert!(
+        goodput >= LEAST_SHARE * tolerance::goodput_bits_per_sec(context.family(), 10e6),
+        "{goodput} bit/s"
+    );
 }
 
 /// A sender hears of a mark a round trip later, and has by then sent as much again as was waiting: twice the threshold.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use shaper::measure::ping;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
+use shaper_netns_tests::family::Family;
 use shaper_netns_tests::shaper::Exit;
 use shaper_netns_tests::world::{GONE_WITHIN, World};
 use shaper_netns_tests::{bpf, kernel, process, progress, wait};
@@ -20,13 +21,16 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("a_killed_relay_lets_packets_pass_and_is_reported", Load::Timing, |c| {
             killed_relay(c, "egress")
         })
-        .only(Engine::Relay),
+        .only(Engine::Relay)
+        .each_family(),
         Case::each_engine("a_killed_ingress_relay_lets_packets_pass_and_is_reported", Load::Timing, |c| {
             killed_relay(c, "ingress");
         })
-        .only(Engine::Relay),
+        .only(Engine::Relay)
+        .each_family(),
         Case::each_engine("a_stopped_relay_lets_packets_pass", Load::Timing, stopped_relay)
-            .only(Engine::Relay),
+            .only(Engine::Relay)
+            .each_family(),
         Case::each_engine("clear_after_a_killed_relay_restores_the_link", Load::Light, clear_after_kill)
             .only(Engine::Relay),
         Case::each_engine(
@@ -48,7 +52,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn killed_relay(context: &Context, direction: &str) {
-    let world = World::new();
+    let world = World::over(context.family());
     let baseline_ns = world.baseline_ns();
     let before = world.snapshot();
     let args = ["--latency", "30ms", "--direction", direction];
@@ -80,7 +84,7 @@ fn killed_relay(context: &Context, direction: &str) {
 fn stopped_relay(context: &Context) {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
-    let world = World::new();
+    let world = World::over(context.family());
     let before = world.snapshot();
     world.baseline_ns();
     world.apply(context.engine(), &["--latency", "30ms"]);
@@ -169,8 +173,11 @@ fn killed_replacement(context: &Context) {
         world.apply(context.engine(), &old);
         kill_after(&world, after, &[&["apply"], &engine[..], &new[..]].concat());
         objects.extend(world.bpf_objects());
-        let rtt = world.ping(&ping::Train { count: 3, ..Default::default() }).expect_all();
-        assert!(rtt.min >= 20e6, "killed after {after:?}: a packet took {} ns", rtt.min);
+        for family in Family::ALL {
+            let train = ping::Train { count: 3, ..Default::default() };
+            let rtt = world.ping_to(world.peer.address(family, 0), &train).expect_all();
+            assert!(rtt.min >= 20e6, "killed after {after:?}: a packet over {family:?} took {} ns", rtt.min);
+        }
     }
     world.clear();
     world.expect_restored(&before, &objects);

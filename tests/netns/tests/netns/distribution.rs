@@ -12,7 +12,7 @@ use shaper_netns_tests::{dice, kernel, undisturbed};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("distribution_of_samples_from_a_file", Load::Timing, samples),
+        Case::each_engine("distribution_of_samples_from_a_file", Load::Timing, samples).each_family(),
         Case::each_engine("distribution_table_comes_and_goes", Load::Light, comes_and_goes),
     ]
 }
@@ -22,7 +22,8 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str, context: &Context, content: &str) -> Self {
-        let name = format!("shaper-test-{}-{}-{name}", std::process::id(), context.engine());
+        let (pid, engine, family) = (std::process::id(), context.engine(), context.family());
+        let name = format!("shaper-test-{pid}-{engine}-{family:?}-{name}");
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, content).expect("the directory for temporary files is writable");
         Self(path)
@@ -64,7 +65,7 @@ fn samples(context: &Context) {
     let engine = context.engine();
     let asked = bimodal();
     let file = Scratch::new("bimodal", context, &text(&asked));
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     let unshaped = world.train(&udp::Train { count: 500, ..train(engine) }).delay().expect("packets arrived");
     world.apply(engine, &["--distribution", file.name()]);

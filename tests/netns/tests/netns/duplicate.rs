@@ -9,22 +9,22 @@ use shaper_netns_tests::world::World;
 use shaper_netns_tests::{dice, tolerance};
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
-        Case::each_engine("duplicate_1%", Load::Alone, |c| check(c, Way::Out, "1%", 0.01)),
-        Case::each_engine("duplicate_10%", Load::Alone, |c| check(c, Way::Out, "10%", 0.1)),
-        Case::each_engine("duplicate_of_ipv6", Load::Alone, |c| check(c, Way::OutIpv6, "10%", 0.1)),
+    [
+        Case::each_engine("duplicate_1%", Load::Alone, |c| check(c, "1%", 0.01)),
+        Case::each_engine("duplicate_10%", Load::Alone, |c| check(c, "10%", 0.1)),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
-fn check(context: &Context, way: Way, duplicate: &str, probability: f64) {
-    let world = World::new();
+fn check(context: &Context, duplicate: &str, probability: f64) {
+    let world = World::over(context.family());
     world.baseline_ns();
-    world.baseline_to(world.peer.ipv6(0));
     world.apply(context.engine(), &["--duplicate", duplicate, "--seed", "3"]);
     // The last packet's copy may come after it.
     let train = udp::Train { linger: Duration::from_millis(50), ..fates::train(context.engine()) };
     dice::cast(context.engine(), || {
-        let report = fates::send(&world, way, &train);
+        let report = fates::send(&world, Way::Out, &train);
         let copies = report.copies();
         let strange = copies.iter().position(|copies| !(1..=2).contains(copies));
         assert_eq!(strange.map(|n| (n, copies[n])), None, "every packet arrives once or twice");

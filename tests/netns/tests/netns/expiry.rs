@@ -9,11 +9,13 @@ use shaper_netns_tests::wait;
 use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("a_shape_for_1s_ends_by_itself", Load::Timing, ends),
         Case::each_engine("a_shape_for_1s_on_ingress_ends_by_itself", Load::Timing, ends_on_ingress),
         Case::each_engine("a_shape_applied_again_after_its_end_holds", Load::Timing, applied_again),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 fn ends(context: &Context) {
@@ -27,7 +29,7 @@ fn ends_on_ingress(context: &Context) {
 /// Nobody acts between the two readings: `apply` has returned, and no other command runs.
 fn check(context: &Context, direction: &str) {
     const FOR: Duration = Duration::from_secs(1);
-    let world = World::new();
+    let world = World::over(context.family());
     let before = world.snapshot();
     let baseline_ns = world.baseline_ns();
     let asked = Instant::now();
@@ -53,7 +55,7 @@ fn check(context: &Context, direction: &str) {
 }
 
 fn applied_again(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     let baseline_ns = world.baseline_ns();
     world.apply(context.engine(), &["--latency", "50ms", "--for", "200ms"]);
     let one = ping::Train { count: 1, ..Default::default() };

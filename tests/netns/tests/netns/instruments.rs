@@ -7,7 +7,7 @@ use shaper::netlink::Message;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::fates::{self, Way};
-use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
+use shaper_netns_tests::tolerance;
 use shaper_netns_tests::undisturbed;
 use shaper_netns_tests::world::World;
 
@@ -15,11 +15,15 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::once("instruments_ping_an_unshaped_veth_in_microseconds", Load::Alone, ping_is_quick),
         Case::once("instruments_ping_pipelines_requests", Load::Light, ping_pipelines),
-        Case::once("instruments_a_train_crosses_an_unshaped_veth_whole", Load::Timing, train_is_whole),
-        Case::once("instruments_a_counted_train_loses_nothing_by_itself", Load::Alone, counted_is_whole),
-        Case::once("instruments_tcp_moves_gigabits_without_repeats", Load::Alone, tcp_is_fast),
-        Case::once("instruments_tcp_reads_the_rate_that_tbf_lets_through", Load::Alone, tcp_reads_tbf),
-        Case::once("instruments_a_train_reads_the_rate_and_the_queue_of_tbf", Load::Timing, train_reads_tbf),
+        Case::once("instruments_a_train_crosses_an_unshaped_veth_whole", Load::Timing, train_is_whole)
+            .each_family(),
+        Case::once("instruments_a_counted_train_loses_nothing_by_itself", Load::Alone, counted_is_whole)
+            .each_family(),
+        Case::once("instruments_tcp_moves_gigabits_without_repeats", Load::Alone, tcp_is_fast).each_family(),
+        Case::once("instruments_tcp_reads_the_rate_that_tbf_lets_through", Load::Alone, tcp_reads_tbf)
+            .each_family(),
+        Case::once("instruments_a_train_reads_the_rate_and_the_queue_of_tbf", Load::Timing, train_reads_tbf)
+            .each_family(),
     ]
 }
 
@@ -60,8 +64,8 @@ fn ping_pipelines(_: &Context) {
     });
 }
 
-fn train_is_whole(_: &Context) {
-    let world = World::new();
+fn train_is_whole(context: &Context) {
+    let world = World::over(context.family());
     world.baseline_ns();
     let train =
         udp::Train { count: 1000, payload: 100, interval: Duration::from_millis(1), ..Default::default() };
@@ -77,10 +81,10 @@ fn train_is_whole(_: &Context) {
     });
 }
 
-/// As fast as the receiver takes them, both ways and over IPv6: what a counted train lacks later is the shape's doing.
-fn counted_is_whole(_: &Context) {
-    let world = World::new();
-    for way in [Way::Out, Way::OutIpv6, Way::In] {
+/// As fast as the receiver takes them, both ways: what a counted train lacks later is the shape's doing.
+fn counted_is_whole(context: &Context) {
+    let world = World::over(context.family());
+    for way in [Way::Out, Way::In] {
         let report = fates::send(&world, way, &fates::train(Engine::Edt));
         let rate = report.arrival_rate().expect("packets arrived");
         println!("{way:?}: {} packets, {:.0} in a millisecond", report.sent(), rate / 1e3);
@@ -88,8 +92,8 @@ fn counted_is_whole(_: &Context) {
     }
 }
 
-fn tcp_is_fast(_: &Context) {
-    let world = World::new();
+fn tcp_is_fast(context: &Context) {
+    let world = World::over(context.family());
     let bulk = tcp::Bulk { warm_up: Duration::from_millis(300), duration: Duration::from_secs(1) };
     for flows in [1, 4] {
         undisturbed::reading(|| {
@@ -111,12 +115,12 @@ const TBF_RATE: f64 = 20e6;
 const TBF_BURST_BYTES: u32 = 3 * 1514;
 const TBF_LIMIT_BYTES: u32 = 60_000;
 
-fn tcp_reads_tbf(_: &Context) {
-    let world = World::new();
+fn tcp_reads_tbf(context: &Context) {
+    let world = World::over(context.family());
     world.baseline_ns();
     add_tbf(&world);
     let bulk = tcp::Bulk { warm_up: Duration::from_secs(1), duration: Duration::from_secs(3) };
-    let expected = tolerance::goodput_bits_per_sec(TBF_RATE);
+    let expected = tolerance::goodput_bits_per_sec(context.family(), TBF_RATE);
     undisturbed::reading(|| {
         let goodput = world.tcp(1, &bulk).goodput_bits_per_sec();
         println!("{:.3} Mbit/s read, {:.3} expected", goodput / 1e6, expected / 1e6);
@@ -125,17 +129,18 @@ fn tcp_reads_tbf(_: &Context) {
     });
 }
 
-fn train_reads_tbf(_: &Context) {
-    let world = World::new();
+fn train_reads_tbf(context: &Context) {
+    let world = World::over(context.family());
     world.baseline_ns();
     add_tbf(&world);
     let payload = 1000;
-    let frame = payload + UDP_HEADERS;
+    let headers = tolerance::udp_headers(context.family());
+    let frame = payload + headers;
     // The bucket's burst passes at once, on top of the rate.
     let burst_share = f64::from(TBF_BURST_BYTES) * 8.0 / TBF_RATE;
     let full_queue = tolerance::serialisation_ns(TBF_LIMIT_BYTES as usize + frame, TBF_RATE);
     let slack = tolerance::WORST_WAKEUP.as_nanos() as f64;
-    let train = udp::Train::at_rate(2 * TBF_RATE as u64, UDP_HEADERS, payload, Duration::from_secs(1));
+    let train = udp::Train::at_rate(2 * TBF_RATE as u64, headers, payload, Duration::from_secs(1));
     undisturbed::reading(|| {
         let report = world.train(&train);
         assert_eq!(report.receiver_drops, 0, "the instrument must keep up");

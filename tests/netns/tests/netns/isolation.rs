@@ -9,8 +9,8 @@ use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::each_engine("two_links_have_shapes_of_their_own", Load::Timing, two_links),
-        Case::each_engine("both_ends_can_be_shaped", Load::Timing, both_ends),
+        Case::each_engine("two_links_have_shapes_of_their_own", Load::Timing, two_links).each_family(),
+        Case::each_engine("both_ends_can_be_shaped", Load::Timing, both_ends).each_family(),
         Case::each_engine("neighbour_discovery_is_not_delayed", Load::Timing, neighbours),
     ]
 }
@@ -25,7 +25,7 @@ const TRAIN: ping::Train = ping::Train {
 fn two_links(context: &Context) {
     let world = World::with_links(2);
     let engine = context.engine();
-    let ends = [world.peer.ipv4(0), world.peer.ipv4(1)];
+    let ends = [0, 1].map(|link| world.peer.address(context.family(), link));
     let baseline_ns = ends.map(|end| world.baseline_to(end));
     let expect = |added_ns: [f64; 2], times: [u32; 2]| {
         for link in 0..2 {
@@ -48,7 +48,7 @@ fn two_links(context: &Context) {
 
 /// Two namespaces, one link: each shapes its own end.
 fn both_ends(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     let before = world.snapshot();
     let baseline_ns = world.baseline_ns();
     let peer = world.peer.path();

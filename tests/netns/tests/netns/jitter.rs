@@ -17,7 +17,7 @@ const JITTER_NS: f64 = 8e6;
 const BIAS_NS: f64 = tolerance::RTT_MEDIAN_NS / 2.0;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("jitter_uniform_mean_and_deviation", Load::Timing, |c| {
             check(c, "uniform", JITTER_NS / 3.0_f64.sqrt());
         }),
@@ -37,6 +37,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("jitter_correlated_keeps_its_distribution", Load::Alone, correlated)
             .except(Engine::Netem),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 /// Packets enough for a distribution, at a rate that leaves the processors time for something else: the only one of User-mode
@@ -52,7 +54,7 @@ fn train(engine: Engine) -> udp::Train {
 
 /// The latency is five deviations: what is cut off at zero delay changes neither mean nor deviation noticeably.
 fn check(context: &Context, distribution: &str, sigma_ns: f64) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     let unshaped =
         world.train(&udp::Train { count: 500, ..train(context.engine()) }).delay().expect("packets arrived");
@@ -115,7 +117,7 @@ fn repeats(context: &Context) {
     const SHIFT_MAX: usize = 4;
     let args = ["--latency", "40ms", "--jitter", "8ms", "--seed", "7"];
     let [one, two] = [(); 2].map(|()| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         world.apply(context.engine(), &args);
         let report = world.train(&udp::Train { count: 400, ..train(context.engine()) });
@@ -139,7 +141,7 @@ fn difference(one: &[u64], two: &[u64]) -> f64 {
 fn correlated(context: &Context) {
     const RHO: f64 = 0.8;
     let delays = |args: &[&str]| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         let shape = ["--latency", "40ms", "--jitter", "8ms", "--distribution", "normal", "--seed", "5"];
         world.apply(context.engine(), &[&shape, args].concat());

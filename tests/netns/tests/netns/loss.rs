@@ -12,7 +12,7 @@ use shaper_netns_tests::world::World;
 use shaper_netns_tests::{dice, tolerance, undisturbed};
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("loss_random_0.1%", Load::Alone, |c| random(c, "0.1%", 0.001)),
         Case::each_engine("loss_random_1%", Load::Alone, |c| random(c, "1%", 0.01)),
         Case::each_engine("loss_random_10%", Load::Alone, |c| random(c, "10%", 0.1)),
@@ -23,10 +23,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::each_engine("loss_gemodel_mean", Load::Alone, gilbert_elliott),
         Case::each_engine("loss_state_mean", Load::Alone, four_state),
         Case::each_engine("loss_pattern_names_the_very_packets", Load::Alone, pattern).except(Engine::Netem),
-        Case::each_engine("loss_on_ingress", Load::Alone, |c| directed(c, Way::In, "ingress")),
-        Case::each_engine("loss_of_ipv6", Load::Alone, |c| directed(c, Way::OutIpv6, "egress")),
+        Case::each_engine("loss_on_ingress", Load::Alone, on_ingress),
         Case::each_engine("loss_lets_tcp_progress", Load::Alone, tcp_progresses),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 /// What became of a train under a loss.
@@ -40,11 +41,16 @@ impl Losses {
         let report = fates::send(world, way, &fates::train(engine));
         assert_eq!(report.duplicates(), 0, "no packet comes twice");
         assert_eq!(report.reordered(), 0, "no packet overtakes another");
+        let after = Snmp::of(&world.inst);
         for counter in ["SndbufErrors", "OutDatagrams"] {
-            let grown = Snmp::of(&world.inst).ipv4("Udp", counter) - before.ipv4("Udp", counter);
+            let read = |snmp: &Snmp| snmp.counter(world.family(), "Udp", counter);
             let expected =
                 if counter == "OutDatagrams" && way == Way::Out { report.sent() as u64 } else { 0 };
-            assert_eq!(grown, expected, "{counter}: the sender takes every packet for sent");
+            assert_eq!(
+                read(&after) - read(&before),
+                expected,
+                "{counter}: the sender takes every packet for sent"
+            );
         }
         Self { lost: report.copies().iter().map(|&copies| copies == 0).collect() }
     }
@@ -76,7 +82,7 @@ impl Losses {
 }
 
 fn world(context: &Context, args: &[&str]) -> World {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(context.engine(), &[args, &["--seed", "3"]].concat());
     world
@@ -174,12 +180,9 @@ fn pattern(context: &Context) {
     });
 }
 
-fn directed(context: &Context, way: Way, direction: &str) {
-    let world = World::new();
-    world.baseline_ns();
-    world.baseline_to(world.peer.ipv6(0));
-    world.apply(context.engine(), &["--loss", "10%", "--direction", direction, "--seed", "3"]);
-    dice::cast(context.engine(), || expect_random(&Losses::of(&world, way, context.engine()), 0.1));
+fn on_ingress(context: &Context) {
+    let world = world(context, &["--loss", "10%", "--direction", "ingress"]);
+    dice::cast(context.engine(), || expect_random(&Losses::of(&world, Way::In, context.engine()), 0.1));
 }
 
 /// A loss is repaired by TCP as on any network: bytes get through, and what was lost is sent again.

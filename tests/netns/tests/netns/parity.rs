@@ -9,18 +9,19 @@ use shaper::plan::rule;
 use shaper::rules::{Rule, RuleParts};
 use shaper::shape::{Parts, Shape};
 use shaper_common::abi::Direction;
+use shaper_common::corrupt;
 use shaper_common::decide::{Copied, Departure, Fate, Frame, Shared, State, decide};
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::{self, Engine};
+use shaper_netns_tests::family::Family;
 use shaper_netns_tests::fates::{self, Way};
-use shaper_netns_tests::tolerance::{self, UDP_HEADERS};
 use shaper_netns_tests::world::World;
-use shaper_netns_tests::{dice, undisturbed};
+use shaper_netns_tests::{dice, tolerance, undisturbed};
 
 const SEED: u64 = 11;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("parity_of_each_fate_with_the_core", Load::Alone, fates_agree)
             .except(Engine::Netem),
         Case::each_engine("parity_of_each_delay_with_the_core", Load::Alone, delays_agree)
@@ -28,6 +29,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("parity_of_delays_with_netem", Load::Alone, delays_like_netem).when(has_netem_and_edt),
         Case::once("parity_of_losses_with_netem", Load::Alone, losses_like_netem).when(has_netem_and_edt),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 fn has_netem_and_edt() -> Result<(), String> {
@@ -54,7 +57,7 @@ impl Shared for Word {
 }
 
 /// What the core does to the first `count` packets of a shape that are as long as those of a train, sent at time zero.
-fn core(shape: &[(&str, &str)], count: usize) -> Vec<Fate> {
+fn core(family: Family, shape: &[(&str, &str)], count: usize) -> Vec<Fate> {
     let parts: serde_json::Map<_, _> = shape.iter().map(|&(key, value)| (key.into(), value.into())).collect();
     let parts: Parts = serde_json::from_value(parts.into()).expect("the parts of a shape");
     let shape = Shape::new(parts).expect("a shape");
@@ -63,8 +66,13 @@ fn core(shape: &[(&str, &str)], count: usize) -> Vec<Fate> {
     let rule = rule::of_rule(&all_peers, Direction::Egress, SEED, 0).rule;
     let [free_at_ns, sequence, last_at_ns] = [(); 3].map(|()| Word::default());
     let state = State { free_at_ns: &free_at_ns, sequence: &sequence, last_at_ns: &last_at_ns };
-    let wire_bytes = (udp::Train::default().payload + UDP_HEADERS) as u32;
+    let wire_bytes = wire_bytes(family);
     (0..count).map(|_| decide(&rule, &state, &(), Frame { wire_bytes, wire_packets: 1 }, 0)).collect()
+}
+
+/// How long the packets of a train are.
+fn wire_bytes(family: Family) -> u32 {
+    (udp::Train::default().payload + tolerance::udp_headers(family)) as u32
 }
 
 /// The same shape as arguments of `apply`.
@@ -83,7 +91,7 @@ fn apply(world: &World, engine: Engine, shape: &[(&str, &str)]) {
 /// Packets that the namespace may have sent between `apply` and the train (a multicast report): the rule's first indices.
 const SHIFT_MAX: usize = 8;
 
-/// How often each packet arrives intact says what of it was lost, copied and damaged. One packet of the namespace's own amid the
+/// How often each packet arrives says what of it was lost, copied and damaged. One packet of the namespace's own amid the
 /// train would shift all behind it: then it is taken again.
 fn fates_agree(context: &Context) {
     let shape = [
@@ -94,9 +102,13 @@ fn fates_agree(context: &Context) {
         ("corrupt", "8%"),
     ];
     let train = udp::Train { linger: Duration::from_millis(50), ..fates::train(context.engine()) };
-    let core: Vec<u32> = core(&shape, train.count + SHIFT_MAX).iter().map(intact_copies).collect();
+    let family = context.family();
+    let core: Vec<u32> = core(family, &shape, train.count + SHIFT_MAX)
+        .iter()
+        .map(|fate| arriving_copies(family, fate))
+        .collect();
     undisturbed::reading(|| {
-        let world = World::new();
+        let world = World::over(context.family());
         apply(&world, context.engine(), &shape);
         let copies = fates::send(&world, Way::Out, &train).copies();
         let differences = (0..SHIFT_MAX).map(|shift| {
@@ -118,12 +130,15 @@ fn fates_agree(context: &Context) {
     });
 }
 
-/// How many of a packet's copies reach the receiver as they were sent.
-fn intact_copies(fate: &Fate) -> u32 {
-    let is_intact = |departure: &Departure| u32::from(departure.corrupt == 0);
+/// How many of a packet's copies reach the receiving socket: those that are as they were sent, or where it does not matter.
+fn arriving_copies(family: Family, fate: &Fate) -> u32 {
+    let arrives = |departure: &Departure| {
+        let bit = corrupt::bit(departure.corrupt, wire_bytes(family)).expect("a frame has a payload");
+        u32::from(departure.corrupt == 0 || !fates::is_refused(family, bit.byte as usize, bit.mask))
+    };
     match fate {
-        Fate::Depart { packet, copy: Copied::Depart(copy), .. } => is_intact(packet) + is_intact(copy),
-        Fate::Depart { packet, copy: Copied::No | Copied::QueueFull, .. } => is_intact(packet),
+        Fate::Depart { packet, copy: Copied::Depart(copy), .. } => arrives(packet) + arrives(copy),
+        Fate::Depart { packet, copy: Copied::No | Copied::QueueFull, .. } => arrives(packet),
         Fate::Lost | Fate::QueueFull => 0,
     }
 }
@@ -143,9 +158,10 @@ fn delays_agree(context: &Context) {
         ("reorder", "10%"),
     ];
     let train = fates::timed(context.engine());
-    let core: Vec<u64> = core(&shape, train.count + SHIFT_MAX).iter().map(departure_ns).collect();
+    let core: Vec<u64> =
+        core(context.family(), &shape, train.count + SHIFT_MAX).iter().map(departure_ns).collect();
     undisturbed::reading(|| {
-        let world = World::new();
+        let world = World::over(context.family());
         apply(&world, context.engine(), &shape);
         let report = fates::send(&world, Way::Out, &train);
         assert_eq!(report.missing(), [0_usize; 0], "every packet arrives");
@@ -179,9 +195,9 @@ fn departure_ns(fate: &Fate) -> u64 {
 }
 
 /// The test of Kolmogorov and Smirnov does not tell the delays of `edt` and `netem` apart.
-fn delays_like_netem(_: &Context) {
+fn delays_like_netem(context: &Context) {
     let delays = |engine| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         let shape = ["--latency", "40ms", "--jitter", "8ms", "--distribution", "normal", "--seed", "3"];
         world.apply(engine, &shape);
@@ -198,9 +214,9 @@ fn delays_like_netem(_: &Context) {
     });
 }
 
-fn losses_like_netem(_: &Context) {
+fn losses_like_netem(context: &Context) {
     let lost = |engine| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         world.apply(engine, &["--loss", "1%", "--seed", "3"]);
         let report = fates::send(&world, Way::Out, &fates::train(engine));

@@ -15,15 +15,17 @@ use shaper_common::abi;
 use shaper_common::trace::{HEAD, Lease};
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
+use shaper_netns_tests::family::Family;
 use shaper_netns_tests::fates::{self, Way};
 use shaper_netns_tests::pcapng::{Capture, Interface, Packet};
 use shaper_netns_tests::shaper::Exit;
+use shaper_netns_tests::tolerance;
 use shaper_netns_tests::world::World;
 
 use crate::trace::Tracing;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![Case::each_engine("trace_writes_pcapng", Load::Light, blocks)]
+    vec![Case::each_engine("trace_writes_pcapng", Load::Light, blocks).each_family()]
 }
 
 /// A file name of this trial's own.
@@ -50,7 +52,7 @@ impl Drop for Path {
 
 /// As many blocks as packets, each with its bytes and its fate, over standard output and into a file.
 fn blocks(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(
         context.engine(),
@@ -120,6 +122,7 @@ fn udp_train(payload: usize) -> udp::Train {
 /// A train, and what was counted meanwhile.
 struct Sent {
     way: Way,
+    family: Family,
     payload: usize,
     report: udp::Report,
     shaped: u64,
@@ -132,7 +135,8 @@ impl Sent {
         let (shaped, lost) = world.show().shaped_and_lost(direction);
         let report = fates::send(world, way, train);
         let (shaped_then, lost_then) = world.show().shaped_and_lost(direction);
-        Self { way, payload: train.payload, report, shaped: shaped_then - shaped, lost: lost_then - lost }
+        let (shaped, lost) = (shaped_then - shaped, lost_then - lost);
+        Self { way, family: world.family(), payload: train.payload, report, shaped, lost }
     }
 
     #[track_caller]
@@ -153,14 +157,18 @@ impl Sent {
 
         let direction = direction_of(self.way);
         let at = directions.iter().position(|one| *one == direction).expect("it is among them");
-        let of_train: Vec<&Packet> =
-            capture.packets.iter().filter(|packet| packet.interface == at && is_udp(packet)).collect();
+        let of_train: Vec<&Packet> = capture
+            .packets
+            .iter()
+            .filter(|packet| packet.interface == at && is_udp(packet, self.family))
+            .collect();
         assert_eq!(of_train.len(), self.report.sent(), "a block for each packet");
-        let len = HEADERS + self.payload;
+        let headers = tolerance::udp_headers(self.family);
+        let len = headers + self.payload;
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_nanos();
         for ((sequence, copies), packet) in self.report.copies().iter().enumerate().zip(of_train) {
             assert_eq!((packet.original_len as usize, packet.bytes.len()), (len, len.min(HEAD)));
-            assert_eq!(packet.bytes[HEADERS + 4..][..4], (sequence as u32).to_be_bytes(), "in their order");
+            assert_eq!(packet.bytes[headers + 4..][..4], (sequence as u32).to_be_bytes(), "in their order");
             assert_eq!(packet.direction, if direction == "egress" { 2 } else { 1 });
             assert!(now_ns - u128::from(packet.unix_ns) < 60_000_000_000, "{}", packet.unix_ns);
             let fate = match (engine, copies) {
@@ -186,11 +194,14 @@ impl Sent {
     }
 }
 
-/// Of Ethernet, IPv4 and UDP.
-const HEADERS: usize = 14 + 20 + 8;
-
-fn is_udp(packet: &Packet) -> bool {
-    packet.bytes[12..14] == [8, 0] && packet.bytes[23] == 17
+fn is_udp(packet: &Packet, family: Family) -> bool {
+    const UDP: u8 = 17;
+    // Where the header names what is behind it.
+    let protocol = match family {
+        Family::V4 => 23,
+        Family::V6 => 20,
+    };
+    packet.bytes[12..14] == family.ethertype() && packet.bytes[protocol] == UDP
 }
 
 fn direction_of(way: Way) -> &'static str {

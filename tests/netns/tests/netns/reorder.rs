@@ -10,11 +10,13 @@ use shaper_netns_tests::{dice, kernel, tolerance, undisturbed};
 const LATENCY_NS: u64 = 10_000_000;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("reorder_25%_comes_without_delay", Load::Alone, share),
         Case::each_engine("reorder_gap_keeps_its_distance", Load::Alone, gap),
         Case::each_engine("reorder_not_with_keep_order", Load::Alone, keep_order).except(Engine::Netem),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 /// Which packets came before the latency was over: no engine lets a packet go early, and none needs half of the latency for one that
@@ -22,7 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn overtakers(context: &Context, args: &[&str]) -> Vec<bool> {
     /// Arrivals are stamped by another clock, which is read within microseconds of the other.
     const CLOCKS_NS: u64 = 100_000;
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(context.engine(), &[&["--latency", "10ms", "--seed", "3"], args].concat());
     undisturbed::reading(|| {
@@ -62,7 +64,7 @@ fn gap(context: &Context) {
 fn keep_order(context: &Context) {
     const LATENCY_NS: f64 = 20e6;
     const JITTER_NS: f64 = 5e6;
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     let train: udp::Train = fates::timed(context.engine());
     let unshaped = fates::send(&world, Way::Out, &train).delay().expect("packets arrived");

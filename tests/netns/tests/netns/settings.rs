@@ -18,7 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("the_mtu_is_set_kept_and_given_back", Load::Light, mtu),
         Case::each_engine("a_refused_mtu_is_said_and_leaves_nothing", Load::Light, refused_mtu),
-        Case::each_engine("what_comes_in_is_single_packets", Load::Light, ingress),
+        Case::each_engine("what_comes_in_is_single_packets", Load::Light, ingress).each_family(),
         Case::each_engine("a_hidden_peer_is_said", Load::Light, hidden),
         Case::each_engine("what_the_loopback_sends_is_single_packets", Load::Light, loopback),
     ]
@@ -88,7 +88,7 @@ fn refused_mtu(context: &Context) {
 fn largest_frame(world: &World) -> (usize, u64) {
     let tracing = Tracing::start(world, &["--json", "--direction", "ingress"]);
     let buffers = tcp::Buffers::default();
-    let listener = world.inst.tcp_listener(world.inst.ipv4(0), buffers);
+    let listener = world.inst.tcp_listener(world.origin(), buffers);
     let callers = world.peer.tcp_callers(&listener, 1, buffers);
     let bulk = tcp::Bulk { warm_up: Duration::from_millis(200), duration: Duration::from_millis(600) };
     tcp::run(&listener, callers, &bulk).unwrap_or_else(|error| panic!("{error}"));
@@ -104,7 +104,7 @@ fn largest_frame(world: &World) -> (usize, u64) {
 }
 
 fn ingress(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     let _visible = Name::give(&world.peer);
     let before = world.snapshot();
     for shape in [["--loss", "10%"], ["--bandwidth", "20mbit"]] {

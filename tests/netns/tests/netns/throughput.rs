@@ -17,7 +17,7 @@ const SHARE_OF_WINDOW: f64 = 0.8;
 /// What the issue asks of each engine where the kernel has netem, of plain netem.
 const SHARE_OF_NETEM: f64 = 0.9;
 pub(crate) fn cases() -> Vec<Case> {
-    vec![
+    [
         Case::each_engine("tcp_at_1ms_gets_half_of_the_unshaped_link", Load::Alone, at_1ms)
             .only(Engine::Relay)
             .when(not_user_mode),
@@ -36,6 +36,8 @@ pub(crate) fn cases() -> Vec<Case> {
             .deadline(Duration::from_secs(60)),
         Case::each_engine("tcp_eight_flows_at_10ms_all_move", Load::Alone, eight_flows),
     ]
+    .map(Case::each_family)
+    .into()
 }
 
 fn not_user_mode() -> Result<(), String> {
@@ -49,7 +51,7 @@ fn not_user_mode() -> Result<(), String> {
 const BULK: tcp::Bulk = tcp::Bulk { warm_up: Duration::from_secs(1), duration: Duration::from_secs(2) };
 
 fn at_1ms(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     let mut best = Best::default();
     for _ in 0..ROUNDS {
@@ -102,7 +104,7 @@ impl fmt::Display for Best {
 /// The receive buffer makes a window of about 6 MB, what a stock kernel tunes itself to; the send buffer holds more than that.
 fn at_window(context: &Context, latency: &str, rtt_s: f64) {
     const BUFFERS: tcp::Buffers = tcp::Buffers { send: Some(24 << 20), receive: Some(6 << 20) };
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     let unshaped = world.tcp(1, &BULK).goodput_bits_per_sec();
     world.apply(context.engine(), &["--latency", latency]);
@@ -126,7 +128,7 @@ fn at_window(context: &Context, latency: &str, rtt_s: f64) {
 
 /// The yardstick is a netem of the test's own making on the same link: `tc qdisc add dev eth0 root netem delay 10ms limit ...`.
 fn as_netem(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     let device = world.inst.device("eth0");
     let mut best = Best::default();
@@ -153,7 +155,7 @@ fn has_netem() -> Result<(), String> {
 }
 
 fn eight_flows(context: &Context) {
-    let world = World::new();
+    let world = World::over(context.family());
     world.baseline_ns();
     world.apply(context.engine(), &["--latency", "10ms"]);
     let report = world.tcp(8, &BULK);

@@ -1,12 +1,12 @@
 //! Filters that answer: `reject` tells the sender at once, `reset` ends connections that are open.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use shaper_netns_tests::case::{Case, Context, Load};
+use shaper_netns_tests::family::Family;
 use shaper_netns_tests::node::Node;
-use shaper_netns_tests::peers::Family;
 use shaper_netns_tests::world::World;
 
 /// An answer that takes longer is none: a SYN is sent again after a second (RFC 6298, 2.1).
@@ -25,13 +25,6 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-fn address(node: &Node, family: Family) -> IpAddr {
-    match family {
-        Family::V4 => node.ipv4(0),
-        Family::V6 => node.ipv6(0),
-    }
-}
-
 /// Who sends is told: the instance of what it sends, the peer of what comes in.
 fn rejects(context: &Context, direction: &str) {
     for family in Family::ALL {
@@ -45,14 +38,14 @@ fn rejects(context: &Context, direction: &str) {
         let connect = || client.run(|| TcpStream::connect_timeout(&to, PATIENCE));
         connect().expect("nothing is rejected yet");
 
-        let peer = address(&world.peer, family).to_string();
+        let peer = world.peer.address(family, 0).to_string();
         world.apply(context.engine(), &["--to", &peer, "--direction", direction, "--filter", "reject"]);
         let asked = Instant::now();
         let error = connect().expect_err("the connection is rejected");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?} {direction}: {error}");
         assert!(asked.elapsed() < AT_ONCE, "{family:?} {direction}: after {:?}", asked.elapsed());
 
-        let socket = client.run(|| UdpSocket::bind((address(client, family), 0))).expect("a UDP socket");
+        let socket = client.run(|| UdpSocket::bind((client.address(family, 0), 0))).expect("a UDP socket");
         socket.connect(to).expect("UDP connects to anybody");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout of seconds");
         let asked = Instant::now();
@@ -69,7 +62,7 @@ fn rejects(context: &Context, direction: &str) {
 }
 
 fn listen(node: &Node, family: Family) -> TcpListener {
-    node.run(|| TcpListener::bind((address(node, family), 0))).expect("an address of the node")
+    node.run(|| TcpListener::bind((node.address(family, 0), 0))).expect("an address of the node")
 }
 
 /// Each end is told as soon as it sends something; what is not TCP goes on.
@@ -86,7 +79,7 @@ fn resets(context: &Context) {
         }
         pass_a_byte(&mut ends);
 
-        let peer = address(&world.peer, family);
+        let peer = world.peer.address(family, 0);
         let filter = ["--direction", "both", "--filter", "reset"];
         world.apply(context.engine(), &[&["--to", &peer.to_string()], &filter[..]].concat());
         for end in &mut ends {

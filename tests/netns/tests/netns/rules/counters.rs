@@ -6,7 +6,8 @@ use std::time::Duration;
 use shaper::measure::udp;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::{self, Engine};
-use shaper_netns_tests::peers::{self, Family, PEER, Path};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::peers::{self, PEER, Path};
 use shaper_netns_tests::world::World;
 use shaper_netns_tests::{dice, fates, tolerance};
 

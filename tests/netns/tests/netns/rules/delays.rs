@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use shaper::measure::{ping, udp};
 use shaper::netlink::address;
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::peers::{self, Family, PEER, Path};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::peers::{self, PEER, Path};
 use shaper_netns_tests::tolerance::WORST_WAKEUP;
 use shaper_netns_tests::world::World;
 

@@ -2,7 +2,8 @@
 
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::engine::Engine;
-use shaper_netns_tests::peers::{self, Family, PEER};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::peers::{self, PEER};
 use shaper_netns_tests::shaper::Exit;
 use shaper_netns_tests::world::World;
 

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use shaper::measure::{tcp, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::peers::{self, Family, PEER, Path};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::peers::{self, PEER, Path};
 use shaper_netns_tests::tolerance::WORST_WAKEUP;
 use shaper_netns_tests::world::World;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use shaper::measure::ping;
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::peers::{Family, PEER, Path, at};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::peers::{PEER, Path, at};
 use shaper_netns_tests::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {

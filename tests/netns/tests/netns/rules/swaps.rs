@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use shaper::measure::{ping, tcp, udp};
 use shaper_netns_tests::case::{Case, Context, Load};
-use shaper_netns_tests::peers::{self, Family, PEER, Path};
+use shaper_netns_tests::family::Family;
+use shaper_netns_tests::peers::{self, PEER, Path};
 use shaper_netns_tests::shaper::Exit;
 use shaper_netns_tests::world::World;
 use shaper_netns_tests::{kernel, progress, tolerance};
