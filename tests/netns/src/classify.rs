@@ -1,6 +1,6 @@
 //! The time that a packet takes in the kernel program, with few rules and with many, through `BPF_PROG_TEST_RUN`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use shaper::bpf::object::Room;
@@ -11,6 +11,9 @@ use shaper::rules::{Prefix, RULES_MAX, Rule, RuleParts, RuleSet};
 use shaper::target::netns::Netns;
 use shaper::units::Delay;
 use shaper_common::abi::{self, Direction, Link};
+
+use crate::family::Family;
+use crate::tolerance::udp_headers;
 
 /// Rules for hosts, beside which there is one for all: the fewest, some, and as many as there may be. The prefixes have one length,
 /// so that a search has as many steps with each.
@@ -32,16 +35,17 @@ pub struct Classifier {
     program: OwnedFd,
     _maps: Maps,
     netns: Netns,
+    family: Family,
     hosts: usize,
 }
 
 impl Classifier {
-    /// Loads `program` with rules for `hosts` hosts and one for all.
+    /// Loads `program` with rules for `hosts` hosts of `family` and one for all.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn new(program: &str, hosts: usize) -> Result<Self, String> {
-        let set = set(hosts)?;
+    pub fn new(program: &str, family: Family, hosts: usize) -> Result<Self, String> {
+        let set = set(family, hosts)?;
         let netns = Netns::create().map_err(|error| error.to_string())?;
         let load = || {
             let object = Object::committed()?;
@@ -61,7 +65,7 @@ impl Classifier {
             Ok((program, maps))
         };
         let (program, maps) = load().map_err(|error: shaper::bpf::object::Error| error.to_string())?;
-        Ok(Self { program, _maps: maps, netns, hosts })
+        Ok(Self { program, _maps: maps, netns, family, hosts })
     }
 
     /// Mean nanoseconds of a packet to the same destination over and over.
@@ -89,20 +93,24 @@ impl Classifier {
     }
 
     fn run(&self, host: usize, repeat: u32) -> Result<u32, String> {
-        let run = sys::prog_test_run(self.program.as_fd(), &udp_frame(address(host)), &[], repeat);
+        let frame = udp_frame(address(self.family, host));
+        let run = sys::prog_test_run(self.program.as_fd(), &frame, &[], repeat);
         run.map(|run| run.duration_ns).map_err(|error| error.to_string())
     }
 }
 
-fn address(host: usize) -> Ipv4Addr {
-    Ipv4Addr::from_bits(0x0a00_0000 + host as u32)
+fn address(family: Family, host: usize) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(0x0a00_0000 + host as u32).into(),
+        Family::V6 => Ipv6Addr::from_bits((0xfd00 << 112) + host as u128).into(),
+    }
 }
 
-fn set(hosts: usize) -> Result<Set, String> {
+fn set(family: Family, hosts: usize) -> Result<Set, String> {
     let rule = |host: Option<usize>| -> Result<Rule, String> {
         let mut parts = RuleParts::default();
         if let Some(host) = host {
-            parts.to = Some(Prefix::host(address(host).into()).map_err(|error| error.to_string())?.into());
+            parts.to = Some(Prefix::host(address(family, host)).map_err(|error| error.to_string())?.into());
         }
         parts.shape.latency = Some(Delay::from_ms(1));
         Rule::new(parts).map_err(|error| error.to_string())
@@ -113,12 +121,22 @@ fn set(hosts: usize) -> Result<Set, String> {
     Set::of(&wish, &[], &circumstances).map_err(|error| error.to_string())
 }
 
-/// IPv4 with a UDP header, of the least size.
-fn udp_frame(destination: Ipv4Addr) -> [u8; 60] {
-    let mut frame = [0; 60];
-    frame[12..14].copy_from_slice(&[0x08, 0x00]);
-    frame[14] = 0x45;
-    frame[23] = 17;
-    frame[30..34].copy_from_slice(&destination.octets());
+/// A frame of the least size, with a UDP header.
+fn udp_frame(destination: IpAddr) -> Vec<u8> {
+    const LEAST: usize = 60;
+    const UDP: u8 = 17;
+    let family = if destination.is_ipv4() { Family::V4 } else { Family::V6 };
+    let mut frame = vec![0; LEAST.max(udp_headers(family))];
+    frame[12..14].copy_from_slice(&family.ethertype());
+    match destination {
+        IpAddr::V4(destination) => {
+            (frame[14], frame[23]) = (0x45, UDP);
+            frame[30..34].copy_from_slice(&destination.octets());
+        }
+        IpAddr::V6(destination) => {
+            (frame[14], frame[20]) = (0x60, UDP);
+            frame[38..54].copy_from_slice(&destination.octets());
+        }
+    }
     frame
 }

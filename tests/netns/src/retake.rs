@@ -1,6 +1,6 @@
 //! The second take of a trial that failed.
 //!
-//! Some 250 trials assert intervals of 99.9 %: every few runs one of them fails by chance alone, and others on the machine can make
+//! Some 400 trials assert intervals of 99.9 %: every few runs one of them fails by chance alone, and others on the machine can make
 //! any reading late. Failing twice in a row by chance is one in a million, and what is broken fails both times. So a trial fails
 //! when it fails twice, the second time alone on the machine. That there was a second take is reported: what needs one often is
 //! not in order.

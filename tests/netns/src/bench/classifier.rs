@@ -9,6 +9,7 @@ use shaper::target::netns::Netns;
 use shaper_common::abi::{self, Link, Rule, program};
 use shaper_common::jitter::Distribution;
 use shaper_netns_tests::classify::{self, Classifier};
+use shaper_netns_tests::family::Family;
 
 use crate::record::{Metric, Recorder, attempt};
 
@@ -63,7 +64,7 @@ pub(crate) fn measure(is_wanted: impl Fn(&str) -> bool, recorder: &mut Recorder)
 
 /// Best of a few runs: the mean time of a packet to the same host, and the median of one to each of many.
 fn of_hosts(name: &str, hosts: usize) -> Result<[f64; 2], String> {
-    let classifier = Classifier::new(name, hosts)?;
+    let classifier = Classifier::new(name, Family::V4, hosts)?;
     let mut best = [f64::INFINITY; 2];
     for _ in 0..RUNS {
         best[0] = best[0].min(classifier.same_ns()?);

@@ -7,6 +7,7 @@ use shaper_common::abi::program;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::classify::{Classifier, HOSTS};
 use shaper_netns_tests::engine::Engine;
+use shaper_netns_tests::family::Family;
 use shaper_netns_tests::kernel;
 use shaper_netns_tests::world::World;
 
@@ -22,10 +23,12 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::once("rules_cost_a_packet_the_same_however_many", Load::Alone, in_the_classifier)
             .when(has_jit)
+            .each_family()
             .deadline(deadline),
         Case::each_engine("rules_cost_round_trips_and_throughput_nothing", Load::Alone, on_the_link)
             .only(Engine::Relay)
             .when(not_user_mode)
+            .each_family()
             .deadline(deadline),
     ]
 }
@@ -63,9 +66,10 @@ fn is_flat(best: &[f64]) -> bool {
     best.iter().all(|&best_of_many| best_of_many <= best[0] * (1.0 + MORE))
 }
 
-fn in_the_classifier(_: &Context) {
-    let classifiers =
-        HOSTS.map(|hosts| Classifier::new(program::STEER, hosts).unwrap_or_else(|why| panic!("{why}")));
+fn in_the_classifier(context: &Context) {
+    let classifiers = HOSTS.map(|hosts| {
+        Classifier::new(program::STEER, context.family(), hosts).unwrap_or_else(|why| panic!("{why}"))
+    });
     let same = best_of_rounds(|size| classifiers[size].same_ns().unwrap_or_else(|why| panic!("{why}")));
     let others = best_of_rounds(|size| classifiers[size].others_ns().unwrap_or_else(|why| panic!("{why}")));
     println!(
@@ -78,14 +82,19 @@ fn on_the_link(context: &Context) {
     let bulk = tcp::Bulk { warm_up: Duration::from_millis(300), duration: Duration::from_millis(700) };
     let train = ping::Train { count: 100, interval: Duration::from_millis(2), ..Default::default() };
     let worlds = HOSTS.map(|hosts| {
-        let world = World::new();
+        let world = World::over(context.family());
         world.baseline_ns();
         // The peer is one of the hosts; the others are not there.
-        let others = (1..hosts).map(|n| {
-            format!(r#"{{"to": "10.{}.{}.{}", "latency": "1ms"}}"#, 100 + (n >> 16), n >> 8 & 255, n & 255)
+        let others = (1..hosts).map(|n| match context.family() {
+            Family::V4 => format!("10.{}.{}.{}", 100 + (n >> 16), n >> 8 & 255, n & 255),
+            Family::V6 => format!("fd00:100::{n:x}"),
         });
-        let own = format!(r#"{{"to": "{}", "latency": "1ms"}}"#, world.peer.ipv4(0));
-        let rules: Vec<String> = others.chain([own, r#"{"latency": "1ms"}"#.to_owned()]).collect();
+        let to = |host| format!(r#"{{"to": "{host}", "latency": "1ms"}}"#);
+        let rules: Vec<String> = others
+            .chain([world.destination().to_string()])
+            .map(to)
+            .chain([r#"{"latency": "1ms"}"#.to_owned()])
+            .collect();
         world.apply_file(context.engine(), &format!(r#"{{"rules": [{}]}}"#, rules.join(",\n")));
         world
     });
