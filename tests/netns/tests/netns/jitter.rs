@@ -124,6 +124,10 @@ fn repeats(context: &Context) {
         assert_eq!(report.missing(), [0_usize; 0], "every packet arrives");
         report.delays_ns()
     });
+    for delays in [&one, &two] {
+        let spread = stats::deviation(delays).expect("packets arrived");
+        assert!(spread >= JITTER_NS / 3.0_f64.sqrt() / 2.0, "delays are drawn: {spread} ns");
+    }
     let shifts =
         (0..SHIFT_MAX).flat_map(|shift| [difference(&one[shift..], &two), difference(&one, &two[shift..])]);
     let median = shifts.fold(f64::INFINITY, f64::min);
