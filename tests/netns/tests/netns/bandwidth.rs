@@ -101,27 +101,29 @@ fn check_queue(context: &Context, queue: &str, queue_ns: f64) {
             world.train(&udp::Train::at_rate(2 * RATE as u64, headers, payload, Duration::from_secs(2)));
         assert_eq!(report.receiver_drops, 0, "the instrument must keep up");
         let drops = world.show().queue_drops("egress");
-        assert_eq!(drops, report.lost() as u64, "every loss is a counted drop");
         let delay = report.delay().expect("packets arrived");
         let rate = report.arrival_rate().expect("packets arrived") * FULL_FRAME as f64 * 8.0;
         let said = format!(
-            "{} queue {queue}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms, bound {:.2} ms; {:.3} Mbit/s; {drops} dropped of {}",
+            "{} queue {queue}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms, bound {:.2} ms; {:.3} Mbit/s; {drops} dropped, {} lost of {}",
             context.engine(),
             delay.p50 / 1e6,
             delay.p99 / 1e6,
             delay.max / 1e6,
             bound / 1e6,
             rate / 1e6,
+            report.lost(),
             report.sent(),
         );
         println!("{said}");
+        // One packet of the namespace's own amid the train, such as a multicast report, may be dropped as well.
+        let is_counted = drops == report.lost() as u64;
         // Full for most of the train: a queue cut short would drop more and delay less.
         let is_full = delay.p50 >= LATENCY_NS + queue_ns - 2.0 * packet_ns;
         // User-mode Linux stands still for longer than a packet takes, time and again.
         let quantile = if kernel::is_user_mode() { delay.p50 } else { delay.p99 };
         let is_bounded = quantile <= bound + tolerance::RTT_MEDIAN_NS;
         let is_at_rate = (rate / RATE - 1.0).abs() <= tolerance::GOODPUT_SHARE;
-        undisturbed::check((), is_full && is_bounded && is_at_rate, |()| said)
+        undisturbed::check((), is_full && is_bounded && is_at_rate && is_counted, |()| said)
     });
 }
 
