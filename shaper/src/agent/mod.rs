@@ -6,6 +6,7 @@
 
 mod callback;
 mod error;
+mod gate;
 mod instance;
 mod order;
 pub mod privileges;
@@ -27,6 +28,7 @@ use sidecar::Sidecar;
 
 pub use callback::{Callback, Signalled};
 pub use error::Error;
+pub use gate::Strict;
 pub use instance::{Instance, Name};
 pub use order::{Done, Order};
 pub use registration::Registration;

@@ -15,6 +15,8 @@ use crate::testground::config::{self, Config};
 use crate::testground::keys::Run;
 use crate::testground::link::Link;
 
+/// How the topic begins to which an instance publishes about its network; its host name follows.
+pub(super) const NETWORK: &str = "network:";
 /// The state that says that an instance's network is there.
 const INITIALIZED: &str = "network-initialized";
 
@@ -35,6 +37,13 @@ pub struct Testground {
     /// Hosts and networks that stay reachable under `deny_all`: the sync service, and what else is not of the data network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<String>,
+}
+
+impl Testground {
+    /// Whether it is an instance of that run.
+    pub(super) fn is_in(&self, run: &Run) -> bool {
+        Run::new(&self.run, &self.plan, &self.case).is_ok_and(|own| own == *run)
+    }
 }
 
 /// The sidecar of one instance.
@@ -75,7 +84,7 @@ impl Sidecar {
         let states = agent.states();
         let initialized = self.run.state(INITIALIZED);
         self.configure(agent, instance, Ok(Config::initial()), Some(initialized)).await?;
-        let mut configs = states.subscribe(&self.run.topic(&format!("network:{}", self.hostname))).await?;
+        let mut configs = states.subscribe(&self.run.topic(&format!("{NETWORK}{}", self.hostname))).await?;
         loop {
             let item = configs.next().await?;
             let config = Config::parse(&item.payload);

@@ -12,11 +12,11 @@ use tokio::time::timeout;
 use super::args::{AgentArgs, OnExit};
 use super::exit::{Code, Failure};
 use super::{failure, output};
-use crate::agent::{self, Agent, Callback, Order, Registration, privileges};
+use crate::agent::{self, Agent, Callback, Order, Registration, Strict, privileges};
 use crate::api::{self, Listener, Token};
 use crate::probe::{self, Cap};
 use crate::states::States;
-use crate::testground;
+use crate::testground::server::Server;
 
 /// Threads that may block: orders wait for a processor anyway, and looking takes milliseconds.
 const BLOCKING_THREADS: usize = 16;
@@ -84,7 +84,8 @@ async fn serve(
     }
     let address = sync.as_ref().and_then(Listener::port).map(|address| address.to_string());
     if let Some(sync) = sync {
-        let server = testground::server::Server::new(agent.states().clone());
+        let server = Server::new(agent.states().clone());
+        let server = if args.strict { server.gate(Strict::new(agent.clone())) } else { server };
         servers.spawn(async move { Err(server.serve(sync.into_tcp()?).await) });
     }
     servers.spawn(agent.clone().watch());

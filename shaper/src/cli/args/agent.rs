@@ -30,6 +30,9 @@ pub struct AgentArgs {
     /// Serve Testground's sync service here: publish, subscribe, barrier and signal by WebSocket
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Testground")]
     pub sync: Option<SocketAddr>,
+    /// With --sync: only an instance itself may publish about its network, known by the address that it comes from
+    #[arg(long, help_heading = "Testground", requires = "sync")]
+    pub strict: bool,
     /// Look after the namespace that the agent itself runs in, as instance `self`
     #[arg(long = "self", help_heading = "Instances")]
     pub own: bool,

@@ -7,11 +7,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use shaper::measure::ping;
+use shaper::testground::client::Client;
+use shaper::testground::keys::Run;
 use shaper_netns_tests::agent::Agent;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::directory::Directory;
 use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::named::Name;
+use shaper_netns_tests::node::Node;
 use shaper_netns_tests::world::{GONE_WITHIN, World};
 use shaper_netns_tests::{http, wait};
 
@@ -28,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("agent_told_to_end_keeps_or_clears", Load::Light, ends),
         Case::once("agent_has_only_the_privileges_it_uses", Load::Light, privileges),
         Case::once("agent_takes_tcp_calls_with_its_token_alone", Load::Light, token),
+        Case::once("agent_strict_lets_an_instance_publish_about_its_own_network", Load::Light, strict),
         Case::once("agent_forgets_an_instance_that_is_gone", Load::Light, gone),
         Case::once("agent_counts_for_prometheus", Load::Light, metrics),
     ]
@@ -267,4 +271,40 @@ fn metrics(_: &Context) {
     let value = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or_else(|| panic!("{text}"));
     assert_eq!(value, PACKETS.to_string());
     call(&agent, "DELETE", LINK, &json!({}));
+}
+
+/// Publishes a configuration about the network of `hostname` from `node`, and waits for its callback.
+fn publish(node: &Node, sync: SocketAddr, hostname: &str) -> Result<(), String> {
+    let run = Run::new("r", "p", "c").expect("names without colons");
+    let config = json!({
+        "network": "default", "enable": true, "routing_policy": "allow_all", "callback_state": "done",
+        "default": { "latency": 10_000_000 }
+    });
+    let talk = async {
+        let client = Client::connect(sync).await.map_err(|error| error.to_string())?;
+        let topic = run.topic(&format!("network:{hostname}"));
+        client.publish(&topic, &config).await.map_err(|error| error.to_string())?;
+        client.barrier(&run.state("done"), 1).await.map_err(|error| error.to_string())
+    };
+    node.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be made").block_on(talk)
+    })
+}
+
+fn strict(_: &Context) {
+    let world = World::new();
+    let baseline_ns = world.baseline_ns();
+    let sync = SocketAddr::new(world.peer.ipv4(0), 5050);
+    let agent = Agent::start(&world.peer, world.command(), &["--strict", "--sync", &sync.to_string()]);
+    let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
+    agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
+    for (node, hostname) in [(&world.inst, "b"), (&world.peer, "a")] {
+        let error = publish(node, sync, hostname).expect_err("not its own");
+        assert!(error.contains(&format!("no address of the instance `{hostname}`")), "{error}");
+    }
+    assert!(agent.log().contains("refused: the topic of another instance"), "{}", agent.log());
+    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+    world.expect_rtt(baseline_ns + 10e6);
+    call(&agent, "DELETE", "/v1/instances/a", &json!({}));
 }
