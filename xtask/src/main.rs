@@ -10,6 +10,7 @@ mod example;
 mod interrupt;
 mod loopback;
 mod plans;
+mod redis;
 mod supervise;
 mod test;
 mod uml;

@@ -107,6 +107,7 @@ impl From<states::Error> for Refusal {
             Error::Refused { .. } => Self::new(StatusCode::CONFLICT, "refused", message),
             Error::Forgotten { .. } => Self::new(StatusCode::GONE, "gone", message),
             Error::Name { .. } => Self::usage(message),
+            Error::Server { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unreachable", message),
             Error::States { .. } | Error::Topics { .. } | Error::Bytes { .. } => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", message)
             }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::args::{AgentArgs, OnExit};
+use super::args::{AgentArgs, OnExit, StatesAt};
 use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::agent::{self, Agent, Callback, Order, Registration, Strict, privileges};
@@ -74,7 +74,14 @@ async fn serve(
     tcp: Option<(Listener, Token)>,
     sync: Option<Listener>,
 ) -> Result<(), Failure> {
-    let agent = Agent::new(States::memory());
+    let states = match &args.states {
+        StatesAt::Memory => States::memory(),
+        StatesAt::Server(url) => {
+            let unreachable = |error| Failure::new(Code::Unreachable, anyhow::Error::from(error));
+            States::redis(url).await.map_err(unreachable)?
+        }
+    };
+    let agent = Agent::new(states);
     let listen =
         std::iter::once(&unix).chain(tcp.iter().map(|(tcp, _)| tcp)).map(Listener::address).collect();
     let mut servers = JoinSet::new();

@@ -49,4 +49,12 @@ pub enum Error {
         /// What is legal.
         limit: usize,
     },
+    /// The server that keeps them does not do what it should.
+    #[error("cannot {operation} the server of states: {why}")]
+    Server {
+        /// What was tried, such as `read from`.
+        operation: &'static str,
+        /// Why it failed.
+        why: Arc<str>,
+    },
 }

@@ -1,12 +1,13 @@
 //! Counters (*states*) that processes signal and wait for, and topics that they publish to and read.
 //!
-//! [`memory`] is what they are; this is a handle to them. All is kept until [`States::forget`]: nothing expires by time, for a run may
-//! wait for a state that was signalled hours ago.
+//! [`memory`] is what they are; this is a handle to them, in the memory of this process or in a server that several share. In memory all is
+//! kept until [`States::forget`]: nothing expires by time, for a run may wait for a state that was signalled hours ago.
 
 pub mod memory;
 
 mod error;
 mod local;
+mod redis;
 mod waiters;
 
 #[cfg(test)]
@@ -107,6 +108,7 @@ pub struct States {
 #[derive(Clone, Debug)]
 enum Backend {
     Local(Arc<local::Local>),
+    Redis(Arc<redis::Redis>),
 }
 
 impl States {
@@ -122,10 +124,17 @@ impl States {
         Self { backend: Backend::Local(Arc::new(local::Local::new(limits))) }
     }
 
+    /// Counters and topics in a Redis or Valkey server, such as `redis://:password@host:6379/0`, shared with all who are connected to the
+    /// same. They are kept there for a day after they were last changed. In a runtime. Fails when the server does not answer.
+    pub async fn redis(url: &str) -> Result<Self, Error> {
+        Ok(Self { backend: Backend::Redis(Arc::new(redis::Redis::connect(url).await?)) })
+    }
+
     /// Counts one more; the new count. Fails beyond [`MAX_STATES`] or [`MAX_NAME_BYTES`].
     pub async fn signal(&self, state: &str) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => local.signal(state),
+            Backend::Redis(redis) => redis.signal(state).await,
         }
     }
 
@@ -135,6 +144,7 @@ impl States {
     pub async fn reached(&self, state: &str, target: u64) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => local.reached(state, target).await,
+            Backend::Redis(redis) => redis.reached(state, target).await,
         }
     }
 
@@ -143,6 +153,7 @@ impl States {
     pub async fn refuse(&self, state: &str, why: &str) -> Result<(), Error> {
         match &self.backend {
             Backend::Local(local) => local.refuse(state, why),
+            Backend::Redis(redis) => redis.refuse(state, why).await,
         }
     }
 
@@ -150,6 +161,7 @@ impl States {
     pub async fn count(&self, state: &str) -> Result<Reading, Error> {
         match &self.backend {
             Backend::Local(local) => Ok(local.reading(state)),
+            Backend::Redis(redis) => redis.reading(state).await,
         }
     }
 
@@ -158,6 +170,7 @@ impl States {
     pub async fn readings(&self, prefix: &str) -> Result<Vec<(Arc<str>, Reading)>, Error> {
         match &self.backend {
             Backend::Local(local) => Ok(local.readings(prefix)),
+            Backend::Redis(redis) => redis.readings(prefix).await,
         }
     }
 
@@ -166,6 +179,7 @@ impl States {
     pub async fn publish(&self, topic: &str, payload: impl Into<Arc<str>>) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => local.publish(topic, payload.into()),
+            Backend::Redis(redis) => redis.publish(topic, &payload.into()).await,
         }
     }
 
@@ -173,6 +187,7 @@ impl States {
     pub async fn subscribe(&self, topic: &str) -> Result<Subscription, Error> {
         match &self.backend {
             Backend::Local(local) => Ok(Subscription { reader: Reader::Local(local.subscribe(topic)?) }),
+            Backend::Redis(redis) => Ok(Subscription { reader: Reader::Redis(redis.subscribe(topic)?) }),
         }
     }
 
@@ -180,6 +195,7 @@ impl States {
     pub async fn watch(&self) -> Result<Changes, Error> {
         match &self.backend {
             Backend::Local(local) => Ok(Changes { receiver: local.watch(), _states: self.clone() }),
+            Backend::Redis(redis) => Ok(Changes { receiver: redis.watch(), _states: self.clone() }),
         }
     }
 
@@ -187,6 +203,7 @@ impl States {
     pub async fn forget(&self, prefix: &str) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => Ok(local.forget(prefix)),
+            Backend::Redis(redis) => redis.forget(prefix).await,
         }
     }
 
@@ -194,6 +211,7 @@ impl States {
     pub async fn held(&self) -> Result<Held, Error> {
         match &self.backend {
             Backend::Local(local) => Ok(local.held()),
+            Backend::Redis(redis) => Ok(redis.held()),
         }
     }
 }
@@ -207,6 +225,7 @@ pub struct Subscription {
 #[derive(Debug)]
 enum Reader {
     Local(local::Reader),
+    Redis(redis::Reader),
 }
 
 impl Subscription {
@@ -214,6 +233,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Item, Error> {
         match &mut self.reader {
             Reader::Local(reader) => reader.next().await,
+            Reader::Redis(reader) => reader.next().await,
         }
     }
 }

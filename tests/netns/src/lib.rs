@@ -24,6 +24,7 @@ pub mod peers;
 pub mod process;
 pub mod progress;
 pub mod reading;
+pub mod redis;
 mod report;
 mod retake;
 pub mod runner;

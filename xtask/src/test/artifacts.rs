@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Context;
 use crate::cargo_build::{self, MESSAGES};
 use crate::command::cargo;
-use crate::plans;
+use crate::{plans, redis};
 
 /// Paths of what was built.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Artifacts {
     pub(super) plan_rust: PathBuf,
     /// The plan on that for JavaScript, or why there is none.
     pub(super) plan_js: Result<PathBuf>,
+    /// The server of states, or why there is none.
+    pub(super) redis: Result<PathBuf>,
 }
 
 /// Builds all, optimised, as they measure the times and rates of packets; the command fails where a test wants it to.
@@ -36,5 +38,6 @@ pub(super) fn build(context: &Context<'_>) -> Result<Artifacts> {
         tests: built.find("test", "netns")?,
         plan_rust: plans::rust(context.workspace)?,
         plan_js: plans::javascript(context.workspace),
+        redis: redis::server(),
     })
 }

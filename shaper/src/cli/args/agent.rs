@@ -33,6 +33,10 @@ pub struct AgentArgs {
     /// With --sync: only an instance itself may publish about its network, known by the address that it comes from
     #[arg(long, help_heading = "Testground", requires = "sync")]
     pub strict: bool,
+    /// Where states and topics are kept: `memory`, which goes with the agent, or a Redis or Valkey server that agents on many hosts share,
+    /// such as `redis://:password@host:6379/0`
+    #[arg(long, value_name = "memory|URL", default_value = "memory", help_heading = "States", value_parser = value::states)]
+    pub states: StatesAt,
     /// Look after the namespace that the agent itself runs in, as instance `self`
     #[arg(long = "self", help_heading = "Instances")]
     pub own: bool,
@@ -53,6 +57,21 @@ Examples:
   shaper agent --listen unix:/tmp/shaper.sock --sync 192.18.0.1:5050
   curl --unix-socket /run/shaper/agent.sock -X PUT http://shaper/v1/instances/inst-1/links/eth0 \\
        -d '{\"rules\": [{\"latency\": \"100ms\"}], \"callback_state\": \"slow\"}'";
+
+/// Where states and topics are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StatesAt {
+    /// In the agent's memory.
+    Memory,
+    /// In the server of this URL, which may hold a password.
+    Server(String),
+}
+
+impl std::fmt::Debug for StatesAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::Memory { "Memory" } else { "Server(..)" })
+    }
+}
 
 /// What becomes of what is in force when the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

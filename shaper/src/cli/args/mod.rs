@@ -14,7 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use agent::{AgentArgs, OnExit};
+pub use agent::{AgentArgs, OnExit, StatesAt};
 pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
 pub use policy::PolicyArgs;
 pub use relay::RelayArgs;

@@ -3,6 +3,7 @@
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use super::StatesAt;
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
 use crate::rules::{TIME_LIMIT_MAX, TIME_LIMIT_MIN, TIME_LIMIT_RANGE};
@@ -28,6 +29,16 @@ pub(super) fn unix(text: &str) -> Result<PathBuf, String> {
     path.map(PathBuf::from).ok_or_else(|| {
         format!("{text:?} is no Unix socket: write `unix:` and a path of at most 107 bytes, such as `unix:/run/shaper/agent.sock`")
     })
+}
+
+/// Reads where states are kept.
+pub(super) fn states(text: &str) -> Result<StatesAt, String> {
+    match text {
+        "memory" => Ok(StatesAt::Memory),
+        url if ["redis://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) => Ok(StatesAt::Server(url.to_owned())),
+        // It may hold a password, so it is not repeated.
+        _ => Err("write `memory`, or the URL of a server such as `redis://host:6379/0` or `unix:///run/redis.sock`".to_owned()),
+    }
 }
 
 /// Reads the name of a link.

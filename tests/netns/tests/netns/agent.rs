@@ -15,6 +15,7 @@ use shaper_netns_tests::directory::Directory;
 use shaper_netns_tests::engine::Engine;
 use shaper_netns_tests::named::Name;
 use shaper_netns_tests::node::Node;
+use shaper_netns_tests::redis::{self, Redis};
 use shaper_netns_tests::world::{GONE_WITHIN, World};
 use shaper_netns_tests::{http, wait};
 
@@ -32,6 +33,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("agent_has_only_the_privileges_it_uses", Load::Light, privileges),
         Case::once("agent_takes_tcp_calls_with_its_token_alone", Load::Light, token),
         Case::once("agent_strict_lets_an_instance_publish_about_its_own_network", Load::Light, strict),
+        Case::once("agent_shares_states_by_a_server_that_is_killed_in_between", Load::Light, shared)
+            .when(|| redis::program().map(drop))
+            .deadline(Duration::from_secs(60)),
         Case::once("agent_forgets_an_instance_that_is_gone", Load::Light, gone),
         Case::once("agent_counts_for_prometheus", Load::Light, metrics),
     ]
@@ -70,6 +74,13 @@ fn count(agent: &Agent, state: &str) -> u64 {
     call(agent, "GET", &format!("/v1/states/{state}"), &json!({}))["count"]
         .as_u64()
         .expect("a count is a number")
+}
+
+fn until_one_waits(agent: &Agent) {
+    wait::until("somebody waits for a state", GONE_WITHIN, || {
+        let (_, metrics) = agent.call("GET", "/metrics", "");
+        metrics.contains("shaper_waiters 1\n").then_some(())
+    });
 }
 
 fn latency(engine: Engine, latency: &str) -> Value {
@@ -114,10 +125,7 @@ fn callbacks(_: &Context) {
     // Who waits before it is refused is told as well as who comes later.
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| refused(&agent, "GET", "/v1/states/never?target=1", &json!({})));
-        wait::until("somebody waits", GONE_WITHIN, || {
-            let (_, metrics) = agent.call("GET", "/metrics", "");
-            metrics.contains("shaper_waiters 1\n").then_some(())
-        });
+        until_one_waits(&agent);
         let other = LINK.replace("eth0", "eth9");
         let (status, said) = refused(&agent, "PUT", &other, &config("10ms", "never"));
         assert_eq!(status, 400, "{said}");
@@ -307,4 +315,46 @@ fn strict(_: &Context) {
     publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
     world.expect_rtt(baseline_ns + 10e6);
     call(&agent, "DELETE", "/v1/instances/a", &json!({}));
+}
+
+/// Two agents that look after an instance each and share the states.
+fn shared(_: &Context) {
+    let world = World::new();
+    let mut redis = Redis::start(&world.peer);
+    let (one, other) =
+        (agent_with(&world, &["--states", &redis.url()]), agent_with(&world, &["--states", &redis.url()]));
+    let signal = |agent: &Agent, state: &str| call(agent, "POST", &format!("/v1/states/{state}"), &json!({}));
+    let reach = |agent: &Agent, state: &str, target: u64| {
+        call(agent, "GET", &format!("/v1/states/{state}?target={target}&timeout=15s"), &json!({}))
+    };
+    assert_eq!(signal(&one, "both")["seq"], 1);
+    assert_eq!(count(&other, "both"), 1);
+
+    // A barrier over both, while whose waiter waits the server is killed.
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| reach(&one, "both", 3));
+        until_one_waits(&one);
+        redis.kill();
+        // Signalled while nobody is there, and counted once.
+        let late = scope.spawn(|| {
+            let body = json!({ "rules": [{ "latency": "5ms" }], "callback_state": "both" });
+            call(&other, "PUT", LINK, &body)["callback"]["seq"].clone()
+        });
+        redis.restart();
+        assert_eq!(late.join().expect("the call does not panic"), 2);
+        assert_eq!(signal(&other, "both")["seq"], 3);
+        let reached = waiter.join().expect("the waiter does not panic");
+        assert_eq!((&reached["reached"], &reached["count"]), (&json!(true), &json!(3)), "{reached}");
+    });
+
+    // What one refuses, who waits at the other is told.
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| refused(&one, "GET", "/v1/states/never?target=1", &json!({})));
+        let body = json!({ "rules": [{ "latency": "5ms" }], "callback_state": "never" });
+        refused(&other, "PUT", &LINK.replace("eth0", "eth9"), &body);
+        let (status, told) = waiter.join().expect("the waiter does not panic");
+        assert_eq!(status, 409, "{told}");
+        assert!(told.contains("there is no link `eth9`"), "{told}");
+    });
+    call(&one, "DELETE", LINK, &json!({}));
 }
