@@ -12,6 +12,9 @@ pub struct Callback {
     /// The count that is waited for; told back, for who waits.
     #[serde(rename = "callback_target")]
     pub target: Option<u64>,
+    /// What tells this signal from all others, so that it is given once also by the agent that goes on where a killed one was.
+    #[serde(skip)]
+    pub once: Option<String>,
 }
 
 /// A state that was signalled.

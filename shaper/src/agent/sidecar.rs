@@ -1,7 +1,8 @@
 //! Testground's sidecar, for one instance: it carries out what the instance publishes about its network.
 //!
 //! A configuration that cannot be read or had leaves the network as it is; who waits for its callback state is told why, and the
-//! next one is carried out.
+//! next one is carried out. What was done is counted beside the run's states: where these outlive the agent, the next one goes on there,
+//! and signals nothing twice.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Agent, Callback, Error, Instance, Order};
 use crate::policy::Keep;
-use crate::states;
+use crate::states::{self, Subscription};
 use crate::target::link::is_link_name;
 use crate::testground::config::{self, Config};
 use crate::testground::keys::Run;
@@ -82,24 +83,75 @@ impl Sidecar {
 
     async fn follow(&mut self, agent: &Agent, instance: &Instance) -> Result<(), states::Error> {
         let states = agent.states();
-        let initialized = self.run.state(INITIALIZED);
-        self.configure(agent, instance, Ok(Config::initial()), Some(initialized)).await?;
         let mut configs = states.subscribe(&self.run.topic(&format!("{NETWORK}{}", self.hostname))).await?;
+        let mut done = states.count(&self.done()).await?.count;
+        if done > 0 {
+            self.go_on(agent, instance, &mut configs, done - 1).await?;
+        }
         loop {
-            let item = configs.next().await?;
-            let config = Config::parse(&item.payload);
-            let state = config::callback_state(&item.payload).map(|state| self.run.state(&state));
-            self.configure(agent, instance, config, state).await?;
+            let (config, state) = if done == 0 {
+                (Ok(Config::initial()), Some(INITIALIZED.to_owned()))
+            } else {
+                let item = configs.next().await?;
+                (Config::parse(&item.payload), config::callback_state(&item.payload))
+            };
+            let once = format!("{}:{done}", self.hostname);
+            let callback = Callback {
+                state: state.map(|state| self.run.state(&state)),
+                target: None,
+                once: Some(once.clone()),
+            };
+            if !self.configure(agent, instance, config, callback).await? {
+                states.signal_once(&self.failed(done), &once).await?;
+            }
+            // After all that came of it: who is killed in between does the same again, which changes nothing.
+            done = states.signal_once(&self.done(), &once).await?;
         }
     }
 
+    /// Goes on where another agent was that carried out so many of the configurations.
+    async fn go_on(
+        &mut self,
+        agent: &Agent,
+        instance: &Instance,
+        configs: &mut Subscription,
+        count: u64,
+    ) -> Result<(), states::Error> {
+        for nth in 1..=count {
+            let config = Config::parse(&configs.next().await?.payload);
+            let has_failed = agent.states().count(&self.failed(nth)).await?.count > 0;
+            let link =
+                config.ok().filter(|_| !has_failed).and_then(|config| self.link.configured(&config).ok());
+            self.link = link.unwrap_or_else(|| self.link.clone());
+        }
+        tracing::info!(instance = %instance.name(), count, "goes on behind configurations that are in force");
+        // That changes nothing where the other one's are still there.
+        if let Ok(wanted) = self.link.wanted(&self.dev, &self.keep) {
+            let order = Order::Make(Box::new(wanted));
+            // Told by the worker, and the next configuration may do better.
+            let _ = instance.order_in_turn(order, Callback::default()).await;
+        }
+        Ok(())
+    }
+
+    /// Counts what was done for the instance: its network is there, and each configuration.
+    fn done(&self) -> String {
+        format!("{}shaper:done:{}", self.run.prefix(), self.hostname)
+    }
+
+    /// Counts whether the nth of that failed.
+    fn failed(&self, nth: u64) -> String {
+        format!("{}shaper:failed:{nth}:{}", self.run.prefix(), self.hostname)
+    }
+
+    /// Whether a configuration is now in force.
     async fn configure(
         &mut self,
         agent: &Agent,
         instance: &Instance,
         config: Result<Config, config::Error>,
-        state: Option<String>,
-    ) -> Result<(), states::Error> {
+        callback: Callback,
+    ) -> Result<bool, states::Error> {
         let planned = config.map_err(|error| error.to_string()).and_then(|config| {
             for note in &config.notes {
                 tracing::warn!(instance = %instance.name(), note, "a configuration");
@@ -110,21 +162,19 @@ impl Sidecar {
         });
         match planned {
             Ok((link, wanted)) => {
-                let callback = Callback { state, target: None };
                 // What fails is told by the worker to all who wait.
-                if instance.order_in_turn(Order::Make(Box::new(wanted)), callback).await.is_ok() {
+                let is_made = instance.order_in_turn(Order::Make(Box::new(wanted)), callback).await.is_ok();
+                if is_made {
                     self.link = link;
                 }
-                Ok(())
+                Ok(is_made)
             }
             Err(why) => {
                 tracing::warn!(instance = %instance.name(), %why, "a configuration is refused");
-                match state {
-                    Some(state) => {
-                        agent.states().refuse(&state, &format!("instance `{}`: {why}", instance.name())).await
-                    }
-                    None => Ok(()),
+                if let Some(state) = callback.state {
+                    agent.states().refuse(&state, &format!("instance `{}`: {why}", instance.name())).await?;
                 }
+                Ok(false)
             }
         }
     }

@@ -61,7 +61,10 @@ impl Worker {
         let Some(state) = callback.state else { return done };
         match done {
             Ok(done) => {
-                let seq = self.states.signal(&state).await?;
+                let seq = match &callback.once {
+                    Some(once) => self.states.signal_once(&state, once).await?,
+                    None => self.states.signal(&state).await?,
+                };
                 Ok(Done { callback: Some(Signalled { state, seq, target: callback.target }), ..done })
             }
             Err(error) => {

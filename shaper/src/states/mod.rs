@@ -134,7 +134,16 @@ impl States {
     pub async fn signal(&self, state: &str) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => local.signal(state),
-            Backend::Redis(redis) => redis.signal(state).await,
+            Backend::Redis(redis) => redis.signal(state, None).await,
+        }
+    }
+
+    /// As [`Self::signal`], but only the first time that it is said with `once`, by whichever process; else the count of that time. In the
+    /// memory of one process nobody else can have said it, and it always counts.
+    pub async fn signal_once(&self, state: &str, once: &str) -> Result<u64, Error> {
+        match &self.backend {
+            Backend::Local(local) => local.signal(state),
+            Backend::Redis(redis) => redis.signal(state, Some(once)).await,
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `shaper:refused:NAME`, `shaper:why:NAME` | how often it was refused, and the first reasons |
 //! | `shaper:topic:NAME` | the items, a list |
 //! | `shaper:request:ID` | what came of a request, for ten minutes |
+//! | `shaper:once:ID:NAME` | what came of a signal that is to be given once |
 //!
 //! A change is one script, which also tells the channel `shaper:changes`. It carries a number of its own, so that it can be sent again when the
 //! connection was lost before its answer came: what was done is not done twice, and what was acknowledged is there, as far as the server
@@ -33,6 +34,8 @@ use wakes::{Enlisted, Wakes, What};
 
 /// How long keys are kept after they were last written: a day.
 const KEPT_SECS: u64 = 24 * 3_600;
+/// How long what came of a request is kept, for who asks again: far longer than [`TRIED_FOR`].
+const REQUEST_KEPT_SECS: u64 = 600;
 /// How long it is tried to reach the server for what changes something; who waits, waits on.
 const TRIED_FOR: Duration = Duration::from_secs(30);
 /// Between two attempts.
@@ -46,13 +49,13 @@ const SCANNED_AT_ONCE: u64 = 1_000;
 
 const CHANNEL: &str = "shaper:changes";
 
-/// Counts one more. Keys: the count, the request; arguments: the name, seconds that it is kept.
+/// Counts one more. Keys: the count, the request; arguments: the name, seconds that it is kept, seconds that the request is.
 const SIGNAL: &str = "
 local done = redis.call('GET', KEYS[2])
 if done then return tonumber(done) end
 local count = redis.call('INCR', KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], count, 'EX', 600)
+redis.call('SET', KEYS[2], count, 'EX', ARGV[3])
 redis.call('PUBLISH', 'shaper:changes', cjson.encode({is = 'count', name = ARGV[1], count = count}))
 return count";
 
@@ -134,10 +137,13 @@ impl Redis {
         Ok(Self { connection, wakes, changes, listener, own, requests: AtomicU64::new(0) })
     }
 
-    pub(super) async fn signal(&self, state: &str) -> Result<u64, Error> {
+    /// Counts one more; where `once` is given, only the first time that it is, whoever gives it.
+    pub(super) async fn signal(&self, state: &str, once: Option<&str>) -> Result<u64, Error> {
         legal(state)?;
-        let keys = [key("state", state), self.request()];
-        self.change("signal in", script(SIGNAL, &keys).arg(state).arg(KEPT_SECS)).await
+        let request = once.map_or_else(|| self.request(), |once| key("once", &format!("{once}:{state}")));
+        let keys = [key("state", state), request];
+        let request_kept = if once.is_some() { KEPT_SECS } else { REQUEST_KEPT_SECS };
+        self.change("signal in", script(SIGNAL, &keys).arg(state).arg(KEPT_SECS).arg(request_kept)).await
     }
 
     pub(super) async fn publish(&self, topic: &str, payload: &str) -> Result<u64, Error> {

@@ -36,6 +36,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("agent_shares_states_by_a_server_that_is_killed_in_between", Load::Light, shared)
             .when(|| redis::program().map(drop))
             .deadline(Duration::from_secs(60)),
+        Case::once("agent_goes_on_where_a_killed_one_was_and_signals_nothing_twice", Load::Timing, goes_on)
+            .when(|| redis::program().map(drop))
+            .deadline(Duration::from_secs(60)),
         Case::once("agent_forgets_an_instance_that_is_gone", Load::Light, gone),
         Case::once("agent_counts_for_prometheus", Load::Light, metrics),
     ]
@@ -357,4 +360,38 @@ fn shared(_: &Context) {
         assert!(told.contains("there is no link `eth9`"), "{told}");
     });
     call(&one, "DELETE", LINK, &json!({}));
+}
+
+fn goes_on(_: &Context) {
+    let world = World::new();
+    let baseline_ns = world.baseline_ns();
+    let redis = Redis::start(&world.peer);
+    let sync = SocketAddr::new(world.peer.ipv4(0), 5050);
+    let start = || {
+        let args = ["--sync", &sync.to_string(), "--states", &redis.url()];
+        let agent = Agent::start(&world.peer, world.command(), &args);
+        let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
+        agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
+        agent
+    };
+    let run = Run::new("r", "p", "c").expect("names without colons");
+    let counts = |agent: &Agent| ["network-initialized", "done"].map(|state| count(agent, &run.state(state)));
+    let one = start();
+    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", one.log()));
+    world.expect_rtt(baseline_ns + 10e6);
+    assert_eq!(counts(&one), [1, 1]);
+    let objects = world.bpf_objects();
+    one.end_by(Signal::SIGKILL);
+
+    let other = start();
+    wait::until("the other agent goes on", GONE_WITHIN, || {
+        other.log().contains("goes on behind").then_some(())
+    });
+    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", other.log()));
+    let state = format!("/v1/states/{}?target=2", run.state("done"));
+    assert_eq!(call(&other, "GET", &state, &json!({}))["count"], 2);
+    assert_eq!(counts(&other), [1, 2]);
+    assert!(world.bpf_objects() == objects, "the same programs and maps");
+    world.expect_rtt(baseline_ns + 10e6);
+    call(&other, "DELETE", "/v1/instances/a", &json!({}));
 }
