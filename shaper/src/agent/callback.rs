@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::states::States;
+
 /// A state that is signalled once when an order is in force; who waits for it learns why when it never will be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Callback {
     /// The state; nothing is signalled without one.
@@ -15,6 +17,9 @@ pub struct Callback {
     /// What tells this signal from all others, so that it is given once also by the agent that goes on where a killed one was.
     #[serde(skip)]
     pub once: Option<String>,
+    /// Where it is signalled; among the agent's own states when nothing is said.
+    #[serde(skip)]
+    pub at: Option<States>,
 }
 
 /// A state that was signalled.

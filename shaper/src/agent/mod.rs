@@ -50,16 +50,25 @@ pub struct Agent {
 struct Shared {
     instances: Mutex<BTreeMap<Name, Arc<Instance>>>,
     states: States,
+    /// Where runs of Testground's signal and publish.
+    runs: States,
     /// Orders that are carried out at once: more than there are processors only wait for each other.
     room: Arc<Semaphore>,
 }
 
 impl Agent {
-    /// An agent without instances; it signals `states`.
+    /// An agent without instances; it signals `states`, also for runs of Testground's.
     #[must_use]
     pub fn new(states: States) -> Self {
+        Self::beside(states.clone(), states)
+    }
+
+    /// The same, where runs of Testground's have a sync service elsewhere.
+    #[must_use]
+    pub fn beside(states: States, runs: States) -> Self {
         let room = available_parallelism().map_or(1, std::num::NonZero::get);
-        let shared = Shared { instances: Mutex::default(), states, room: Arc::new(Semaphore::new(room)) };
+        let shared =
+            Shared { instances: Mutex::default(), states, runs, room: Arc::new(Semaphore::new(room)) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -67,6 +76,10 @@ impl Agent {
     #[must_use]
     pub fn states(&self) -> &States {
         &self.shared.states
+    }
+
+    pub(in crate::agent) fn runs(&self) -> &States {
+        &self.shared.runs
     }
 
     /// Looks after a namespace from now on, under a name; whether it is new. The same again changes nothing.

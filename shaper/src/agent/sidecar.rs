@@ -83,7 +83,8 @@ impl Sidecar {
 
     async fn follow(&mut self, agent: &Agent, instance: &Instance) -> Result<(), states::Error> {
         let states = agent.states();
-        let mut configs = states.subscribe(&self.run.topic(&format!("{NETWORK}{}", self.hostname))).await?;
+        let mut configs =
+            agent.runs().subscribe(&self.run.topic(&format!("{NETWORK}{}", self.hostname))).await?;
         let mut done = states.count(&self.done()).await?.count;
         if done > 0 {
             self.go_on(agent, instance, &mut configs, done - 1).await?;
@@ -100,6 +101,7 @@ impl Sidecar {
                 state: state.map(|state| self.run.state(&state)),
                 target: None,
                 once: Some(once.clone()),
+                at: Some(agent.runs().clone()),
             };
             if !self.configure(agent, instance, config, callback).await? {
                 states.signal_once(&self.failed(done), &once).await?;
@@ -172,7 +174,9 @@ impl Sidecar {
             Err(why) => {
                 tracing::warn!(instance = %instance.name(), %why, "a configuration is refused");
                 if let Some(state) = callback.state {
-                    agent.states().refuse(&state, &format!("instance `{}`: {why}", instance.name())).await?;
+                    // Somebody else's sync service cannot be told, and then the log is all there is.
+                    let _ =
+                        agent.runs().refuse(&state, &format!("instance `{}`: {why}", instance.name())).await;
                 }
                 Ok(false)
             }

@@ -59,16 +59,22 @@ impl Worker {
 
     async fn signal(&self, done: Result<Done, Error>, callback: Callback) -> Result<Done, Error> {
         let Some(state) = callback.state else { return done };
+        let states = callback.at.as_ref().unwrap_or(&self.states);
         match done {
             Ok(done) => {
                 let seq = match &callback.once {
-                    Some(once) => self.states.signal_once(&state, once).await?,
-                    None => self.states.signal(&state).await?,
+                    Some(once) => states.signal_once(&state, once).await?,
+                    None => states.signal(&state).await?,
                 };
                 Ok(Done { callback: Some(Signalled { state, seq, target: callback.target }), ..done })
             }
             Err(error) => {
-                self.states.refuse(&state, &format!("instance `{}`: {error}", self.name)).await?;
+                // Who gave the order is told the error all the same.
+                if let Err(untold) =
+                    states.refuse(&state, &format!("instance `{}`: {error}", self.name)).await
+                {
+                    tracing::warn!(instance = %self.name, %untold, "who waits for an order that failed is not told");
+                }
                 Err(error)
             }
         }

@@ -50,7 +50,8 @@ pub(super) async fn put(
         Err(error) => return Err(Refusal::usage(format!("policy: {error}"))),
     };
     let wanted = Wanted { dev: asked.dev, policy: Some(routing), ..Wanted::default() };
-    let callback = Callback { state: asked.callback_state, target: asked.callback_target, once: None };
+    let callback =
+        Callback { state: asked.callback_state, target: asked.callback_target, ..Callback::default() };
     make(&agent, &name, wanted, callback).await
 }
 

@@ -16,6 +16,7 @@ use crate::agent::{self, Agent, Callback, Order, Registration, Strict, privilege
 use crate::api::{self, Listener, Token};
 use crate::probe::{self, Cap};
 use crate::states::States;
+use crate::testground::remote::Remote;
 use crate::testground::server::Server;
 
 /// Threads that may block: orders wait for a processor anyway, and looking takes milliseconds.
@@ -81,7 +82,14 @@ async fn serve(
             States::redis(url).await.map_err(unreachable)?
         }
     };
-    let agent = Agent::new(states);
+    let agent = match &args.sync_connect {
+        None => Agent::new(states),
+        Some(address) => {
+            let unreachable =
+                |error| Failure::new(Code::Unreachable, anyhow::Error::from(error)).context(address.clone());
+            Agent::beside(states, States::elsewhere(Remote::connect(address).await.map_err(unreachable)?))
+        }
+    };
     let listen =
         std::iter::once(&unix).chain(tcp.iter().map(|(tcp, _)| tcp)).map(Listener::address).collect();
     let mut servers = JoinSet::new();

@@ -5,6 +5,7 @@
 
 pub mod memory;
 
+mod elsewhere;
 mod error;
 mod local;
 mod redis;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+pub use elsewhere::{Elsewhere, Items};
 pub use error::Error;
 use memory::Limits;
 pub use waiters::Ticket;
@@ -109,6 +111,7 @@ pub struct States {
 enum Backend {
     Local(Arc<local::Local>),
     Redis(Arc<redis::Redis>),
+    Elsewhere(Arc<dyn Elsewhere>),
 }
 
 impl States {
@@ -130,11 +133,18 @@ impl States {
         Ok(Self { backend: Backend::Redis(Arc::new(redis::Redis::connect(url).await?)) })
     }
 
+    /// Counters and topics that somebody else keeps: what is signalled, published, waited for and read goes there, and nothing else can be asked.
+    #[must_use]
+    pub fn elsewhere(keeper: impl Elsewhere + 'static) -> Self {
+        Self { backend: Backend::Elsewhere(Arc::new(keeper)) }
+    }
+
     /// Counts one more; the new count. Fails beyond [`MAX_STATES`] or [`MAX_NAME_BYTES`].
     pub async fn signal(&self, state: &str) -> Result<u64, Error> {
         match &self.backend {
             Backend::Local(local) => local.signal(state),
             Backend::Redis(redis) => redis.signal(state, None).await,
+            Backend::Elsewhere(keeper) => keeper.signal(state).await,
         }
     }
 
@@ -144,6 +154,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => local.signal(state),
             Backend::Redis(redis) => redis.signal(state, Some(once)).await,
+            Backend::Elsewhere(keeper) => keeper.signal(state).await,
         }
     }
 
@@ -154,6 +165,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => local.reached(state, target).await,
             Backend::Redis(redis) => redis.reached(state, target).await,
+            Backend::Elsewhere(keeper) => keeper.reached(state, target).await.map(|()| target),
         }
     }
 
@@ -163,6 +175,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => local.refuse(state, why),
             Backend::Redis(redis) => redis.refuse(state, why).await,
+            Backend::Elsewhere(_) => elsewhere::cannot("refuse in"),
         }
     }
 
@@ -171,6 +184,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => Ok(local.reading(state)),
             Backend::Redis(redis) => redis.reading(state).await,
+            Backend::Elsewhere(_) => elsewhere::cannot("read from"),
         }
     }
 
@@ -180,6 +194,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => Ok(local.readings(prefix)),
             Backend::Redis(redis) => redis.readings(prefix).await,
+            Backend::Elsewhere(_) => elsewhere::cannot("read from"),
         }
     }
 
@@ -189,6 +204,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => local.publish(topic, payload.into()),
             Backend::Redis(redis) => redis.publish(topic, &payload.into()).await,
+            Backend::Elsewhere(keeper) => keeper.publish(topic, &payload.into()).await,
         }
     }
 
@@ -197,6 +213,9 @@ impl States {
         match &self.backend {
             Backend::Local(local) => Ok(Subscription { reader: Reader::Local(local.subscribe(topic)?) }),
             Backend::Redis(redis) => Ok(Subscription { reader: Reader::Redis(redis.subscribe(topic)?) }),
+            Backend::Elsewhere(keeper) => {
+                Ok(Subscription { reader: Reader::Elsewhere(keeper.subscribe(topic), 0) })
+            }
         }
     }
 
@@ -205,6 +224,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => Ok(Changes { receiver: local.watch(), _states: self.clone() }),
             Backend::Redis(redis) => Ok(Changes { receiver: redis.watch(), _states: self.clone() }),
+            Backend::Elsewhere(_) => elsewhere::cannot("watch"),
         }
     }
 
@@ -213,6 +233,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => Ok(local.forget(prefix)),
             Backend::Redis(redis) => redis.forget(prefix).await,
+            Backend::Elsewhere(_) => elsewhere::cannot("forget in"),
         }
     }
 
@@ -221,6 +242,7 @@ impl States {
         match &self.backend {
             Backend::Local(local) => Ok(local.held()),
             Backend::Redis(redis) => Ok(redis.held()),
+            Backend::Elsewhere(_) => Ok(Held::default()),
         }
     }
 }
@@ -235,6 +257,7 @@ pub struct Subscription {
 enum Reader {
     Local(local::Reader),
     Redis(redis::Reader),
+    Elsewhere(Box<dyn Items>, u64),
 }
 
 impl Subscription {
@@ -243,6 +266,11 @@ impl Subscription {
         match &mut self.reader {
             Reader::Local(reader) => reader.next().await,
             Reader::Redis(reader) => reader.next().await,
+            Reader::Elsewhere(items, seen) => {
+                let payload = items.next().await?;
+                *seen += 1;
+                Ok(Item { seq: *seen, payload })
+            }
         }
     }
 }

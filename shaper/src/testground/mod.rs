@@ -9,6 +9,7 @@ pub mod config;
 pub mod keys;
 pub mod link;
 pub mod protocol;
+pub mod remote;
 pub mod server;
 
 mod socket;

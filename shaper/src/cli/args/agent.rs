@@ -30,6 +30,9 @@ pub struct AgentArgs {
     /// Serve Testground's sync service here: publish, subscribe, barrier and signal by WebSocket
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Testground")]
     pub sync: Option<SocketAddr>,
+    /// Do the sidecar's part for a sync service that somebody else runs
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Testground", conflicts_with = "sync", value_parser = value::host_and_port)]
+    pub sync_connect: Option<String>,
     /// With --sync: only an instance itself may publish about its network, known by the address that it comes from
     #[arg(long, help_heading = "Testground", requires = "sync")]
     pub strict: bool,

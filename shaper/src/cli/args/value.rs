@@ -31,6 +31,18 @@ pub(super) fn unix(text: &str) -> Result<PathBuf, String> {
     })
 }
 
+/// Reads a host and its port; the host is looked up when it is connected to.
+pub(super) fn host_and_port(text: &str) -> Result<String, String> {
+    let is_legal =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if is_legal {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no host and port: write one such as `testground-sync-service:5050` or `[fd00::1]:5050`"
+    ))
+}
+
 /// Reads where states are kept.
 pub(super) fn states(text: &str) -> Result<StatesAt, String> {
     match text {

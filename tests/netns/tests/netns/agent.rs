@@ -39,6 +39,13 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("agent_goes_on_where_a_killed_one_was_and_signals_nothing_twice", Load::Timing, goes_on)
             .when(|| redis::program().map(drop))
             .deadline(Duration::from_secs(60)),
+        Case::once(
+            "agent_does_the_sidecars_part_for_a_sync_service_that_comes_back",
+            Load::Timing,
+            connected,
+        )
+        .when(|| redis::program().map(drop))
+        .deadline(Duration::from_secs(60)),
         Case::once("agent_forgets_an_instance_that_is_gone", Load::Light, gone),
         Case::once("agent_counts_for_prometheus", Load::Light, metrics),
     ]
@@ -394,4 +401,31 @@ fn goes_on(_: &Context) {
     assert!(world.bpf_objects() == objects, "the same programs and maps");
     world.expect_rtt(baseline_ns + 10e6);
     call(&other, "DELETE", "/v1/instances/a", &json!({}));
+}
+
+fn connected(_: &Context) {
+    let world = World::new();
+    let baseline_ns = world.baseline_ns();
+    let redis = Redis::start(&world.peer);
+    let sync = SocketAddr::new(world.peer.ipv4(0), 5050);
+    let serve = || {
+        let args = ["--sync", &sync.to_string(), "--states", &redis.url()];
+        Agent::start(&world.peer, world.command(), &args)
+    };
+    let service = serve();
+    let agent = Agent::start(&world.peer, world.command(), &["--sync-connect", &sync.to_string()]);
+    let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
+    agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
+    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+    world.expect_rtt(baseline_ns + 10e6);
+    service.end_by(Signal::SIGKILL);
+
+    let service = serve();
+    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+    let run = Run::new("r", "p", "c").expect("names without colons");
+    let state = |name: &str| format!("/v1/states/{}", run.state(name));
+    let reached = call(&service, "GET", &format!("{}?target=2", state("done")), &json!({}));
+    assert_eq!(reached["count"], 2, "each configuration is carried out once");
+    assert_eq!(call(&service, "GET", &state("network-initialized"), &json!({}))["count"], 1);
+    call(&agent, "DELETE", "/v1/instances/a", &json!({}));
 }
