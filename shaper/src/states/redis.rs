@@ -42,8 +42,10 @@ const TRIED_FOR: Duration = Duration::from_secs(30);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// For an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Items that are read at once.
-const ITEMS_AT_ONCE: u64 = 256;
+/// How often who waits looks by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Items that are read at once, of up to a MiB each.
+const ITEMS_AT_ONCE: u64 = 64;
 /// Keys that a scan looks at, at once.
 const SCANNED_AT_ONCE: u64 = 1_000;
 
@@ -194,7 +196,7 @@ impl Redis {
             if enlisted.is_forgotten() {
                 return Err(Error::Forgotten { name: state.into() });
             }
-            woken.await;
+            sleep_until(woken).await;
         }
     }
 
@@ -295,7 +297,7 @@ impl Reader {
                 if self.enlisted.is_forgotten() {
                     return Err(Error::Forgotten { name: self.topic.clone() });
                 }
-                woken.await;
+                sleep_until(woken).await;
             }
             self.read.extend(items.into_iter().map(Arc::from));
         }
@@ -304,6 +306,11 @@ impl Reader {
         // What is still to be given was read from behind this one.
         Ok(Item { seq: self.seen, payload })
     }
+}
+
+/// Sleeps until something happened, but not for ever: a channel whose other end vanished without a word tells nothing any more.
+async fn sleep_until(woken: impl Future<Output = ()>) {
+    let _ = timeout(LOOK_EVERY, woken).await;
 }
 
 /// Wakes those who wait for what the channel tells, for as long as it runs.
