@@ -1,15 +1,10 @@
 //! `shaper agent`, run in a node's network.
 
 use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, setns};
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -47,9 +42,7 @@ impl Agent {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor can be duplicated"))
             .stderr(log);
-        let netns = node.netns().as_fd().try_clone_to_owned().expect("a descriptor can be duplicated");
-        // SAFETY: between fork and exec this makes system calls only, with a value it owns.
-        unsafe { command.pre_exec(move || enter(&netns)) };
+        node.host(&mut command);
         progress::note("starting the agent");
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start the agent: {error}"));
         let mut agent = Self { child, directory };
@@ -139,9 +132,4 @@ fn socket(directory: &Directory) -> PathBuf {
 
 fn log(directory: &Directory) -> PathBuf {
     directory.path().join("agent.log")
-}
-
-fn enter(netns: &OwnedFd) -> io::Result<()> {
-    set_pdeathsig(Signal::SIGKILL)?;
-    Ok(setns(netns, CloneFlags::CLONE_NEWNET)?)
 }

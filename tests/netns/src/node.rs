@@ -3,10 +3,14 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use shaper::measure::{ping, tcp, udp};
 use shaper::netlink::link::{self, Device};
 use shaper::netlink::{Message, Socket};
@@ -118,6 +122,17 @@ impl Node {
     #[track_caller]
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
         self.netns.run(inside).unwrap_or_else(|error| panic!("cannot enter `{}`: {error}", self.name))
+    }
+
+    /// Makes a command that is to be started run in the namespace, and end with the thread that starts it, even when that is killed.
+    pub fn host(&self, command: &mut Command) {
+        let netns = self.netns.as_fd().try_clone_to_owned().expect("a descriptor can be duplicated");
+        let enter = move || {
+            set_pdeathsig(Signal::SIGKILL)?;
+            Ok(setns(&netns, CloneFlags::CLONE_NEWNET)?)
+        };
+        // SAFETY: between fork and exec this makes system calls only, with a value it owns.
+        unsafe { command.pre_exec(enter) };
     }
 
     /// Runs a program of the host in the namespace; `None` when it is not installed.

@@ -2,15 +2,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-use nix::sched::{CloneFlags, setns};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 
 use crate::directory::Directory;
 use crate::node::Node;
@@ -115,14 +110,7 @@ fn spawn(node: &Node, directory: &Directory) -> Child {
         .arg(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null());
-    let netns = node.netns().as_fd().try_clone_to_owned().expect("a descriptor can be duplicated");
-    // SAFETY: between fork and exec this makes system calls only, with a value it owns.
-    unsafe { command.pre_exec(move || enter(&netns)) };
+    node.host(&mut command);
     progress::note("starting the server of states");
     command.spawn().unwrap_or_else(|error| panic!("cannot start the server of states: {error}"))
-}
-
-fn enter(netns: &OwnedFd) -> std::io::Result<()> {
-    set_pdeathsig(Signal::SIGKILL)?;
-    Ok(setns(netns, CloneFlags::CLONE_NEWNET)?)
 }

@@ -4,15 +4,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sched::{CloneFlags, unshare};
 use nix::unistd::sethostname;
 
 use super::{SYNC, join, route_by_hub};
@@ -51,21 +48,19 @@ impl Instance {
 
     /// Makes `command` run as a process of the instance; it is killed when the calling thread ends.
     pub(super) fn enter(&self, command: &mut Command) {
-        let netns = self.node.netns().as_fd().try_clone_to_owned().expect("a descriptor can be duplicated");
+        self.node.host(command);
         let hostname = OsString::from(&self.hostname);
         let (service, control, own) = (SYNC.ip(), self.control, &self.hostname);
         // The Rust SDK asks for the sync service by this name, whatever the environment says.
         let hosts = format!("127.0.0.1 localhost\n{service} testground-sync-service\n{control} {own}\n");
-        let enter = move || enter(&netns, &hostname, &hosts);
+        let enter = move || enter(&hostname, &hosts);
         // SAFETY: between fork and exec this makes system calls only, with values it owns.
         unsafe { command.pre_exec(enter) };
     }
 }
 
-/// Puts the calling process into the instance's network, and into namespaces of its own for host name and mounts.
-fn enter(netns: &OwnedFd, hostname: &OsString, hosts: &str) -> io::Result<()> {
-    set_pdeathsig(Signal::SIGKILL)?;
-    setns(netns, CloneFlags::CLONE_NEWNET)?;
+/// Puts the calling process, which is in the instance's network, into namespaces of its own for host name and mounts.
+fn enter(hostname: &OsString, hosts: &str) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNS)?;
     sethostname(hostname)?;
     let nothing: Option<&str> = None;

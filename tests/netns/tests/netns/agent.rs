@@ -291,6 +291,19 @@ fn metrics(_: &Context) {
     call(&agent, "DELETE", LINK, &json!({}));
 }
 
+/// Makes `inst` known as instance `a` of a run.
+#[track_caller]
+fn register_in_run(agent: &Agent, world: &World) {
+    let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
+    agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
+}
+
+/// Has that instance configured by its sidecar, `agent`.
+#[track_caller]
+fn configure(world: &World, sync: SocketAddr, agent: &Agent) {
+    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+}
+
 /// Publishes a configuration about the network of `hostname` from `node`, and waits for its callback.
 fn publish(node: &Node, sync: SocketAddr, hostname: &str) -> Result<(), String> {
     let run = Run::new("r", "p", "c").expect("names without colons");
@@ -315,14 +328,13 @@ fn strict(_: &Context) {
     let baseline_ns = world.baseline_ns();
     let sync = SocketAddr::new(world.peer.ipv4(0), 5050);
     let agent = Agent::start(&world.peer, world.command(), &["--strict", "--sync", &sync.to_string()]);
-    let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
-    agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
+    register_in_run(&agent, &world);
     for (node, hostname) in [(&world.inst, "b"), (&world.peer, "a")] {
         let error = publish(node, sync, hostname).expect_err("not its own");
         assert!(error.contains(&format!("no address of the instance `{hostname}`")), "{error}");
     }
     assert!(agent.log().contains("refused: the topic of another instance"), "{}", agent.log());
-    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+    configure(&world, sync, &agent);
     world.expect_rtt(baseline_ns + 10e6);
     call(&agent, "DELETE", "/v1/instances/a", &json!({}));
 }
@@ -377,14 +389,13 @@ fn goes_on(_: &Context) {
     let start = || {
         let args = ["--sync", &sync.to_string(), "--states", &redis.url()];
         let agent = Agent::start(&world.peer, world.command(), &args);
-        let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
-        agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
+        register_in_run(&agent, &world);
         agent
     };
     let run = Run::new("r", "p", "c").expect("names without colons");
     let counts = |agent: &Agent| ["network-initialized", "done"].map(|state| count(agent, &run.state(state)));
     let one = start();
-    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", one.log()));
+    configure(&world, sync, &one);
     world.expect_rtt(baseline_ns + 10e6);
     assert_eq!(counts(&one), [1, 1]);
     let objects = world.bpf_objects();
@@ -394,7 +405,7 @@ fn goes_on(_: &Context) {
     wait::until("the other agent goes on", GONE_WITHIN, || {
         other.log().contains("goes on behind").then_some(())
     });
-    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", other.log()));
+    configure(&world, sync, &other);
     let state = format!("/v1/states/{}?target=2", run.state("done"));
     assert_eq!(call(&other, "GET", &state, &json!({}))["count"], 2);
     assert_eq!(counts(&other), [1, 2]);
@@ -414,14 +425,13 @@ fn connected(_: &Context) {
     };
     let service = serve();
     let agent = Agent::start(&world.peer, world.command(), &["--sync-connect", &sync.to_string()]);
-    let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
-    agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
-    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+    register_in_run(&agent, &world);
+    configure(&world, sync, &agent);
     world.expect_rtt(baseline_ns + 10e6);
     service.end_by(Signal::SIGKILL);
 
     let service = serve();
-    publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
+    configure(&world, sync, &agent);
     let run = Run::new("r", "p", "c").expect("names without colons");
     let state = |name: &str| format!("/v1/states/{}", run.state(name));
     let reached = call(&service, "GET", &format!("{}?target=2", state("done")), &json!({}));
