@@ -9,11 +9,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::worker::{Job, ORDERS_MAX, Worker};
 use super::{Agent, Callback, Done, Error, Order, Registration};
-use crate::target::Target;
-use crate::target::netns;
-
-/// The longest name of an instance, in bytes: that of a file, which `ip netns` makes of it.
-const NAME_MAX: usize = 255;
+use crate::target::{NAMESPACE_NAME_MAX, Target, is_namespace_name, netns};
 
 /// The name of an instance: what `ip netns` takes for one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,12 +28,11 @@ impl TryFrom<String> for Name {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let legal = !matches!(text.as_str(), "" | "." | "..") && text.len() <= NAME_MAX;
-        if legal && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+        if is_namespace_name(&text) {
             return Ok(Self(text));
         }
         Err(format!(
-            "{text:?} cannot be the name of an instance: write one of 1 to {NAME_MAX} bytes without `/` and spaces, such as `inst-1`"
+            "{text:?} cannot be the name of an instance: write one of 1 to {NAMESPACE_NAME_MAX} bytes without `/` and spaces, such as `inst-1`"
         ))
     }
 }

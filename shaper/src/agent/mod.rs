@@ -153,11 +153,7 @@ impl Agent {
     }
 
     /// Forgets instances whose namespaces are gone, for as long as it runs. Orders that still wait for one fail, and whoever waits is told.
-    ///
-    /// # Errors
-    ///
-    /// None.
-    pub async fn watch(self) -> std::io::Result<()> {
+    pub async fn watch(self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let instances = self.registered();

@@ -1,5 +1,7 @@
 //! What is answered when something cannot be done: `{"code", "message", "hint"}`.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,8 +28,8 @@ impl Refusal {
     }
 
     /// What was said makes no sense.
-    pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "usage", message)
+    pub(super) fn usage(message: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "usage", message.to_string())
     }
 
     /// There is no such thing.

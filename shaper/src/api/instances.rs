@@ -11,6 +11,7 @@ use super::body::{self, InPath};
 use crate::agent::{Agent, Callback, Done, Error, Instance, Name, Order, Registration};
 use crate::failure::{self, Code, Failure};
 use crate::report::{self, Namespace};
+use crate::wanted::Wanted;
 
 #[derive(Serialize)]
 pub(super) struct List {
@@ -46,14 +47,14 @@ pub(super) async fn register(
 ) -> Result<(StatusCode, Json<Shown>), Refusal> {
     let (instance, is_new) = agent.register(name, registration)?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(look(&instance).await?)))
+    Ok((status, Json(told(&instance).await?)))
 }
 
 pub(super) async fn show(
     State(agent): State<Agent>,
     InPath(name): InPath<Name>,
 ) -> Result<Json<Shown>, Refusal> {
-    Ok(Json(look(&*agent.instance(&name)?).await?))
+    Ok(Json(told(&*agent.instance(&name)?).await?))
 }
 
 pub(super) async fn remove(
@@ -66,18 +67,34 @@ pub(super) async fn remove(
     Ok(Json(done))
 }
 
-async fn look(instance: &Instance) -> Result<Shown, Refusal> {
-    let target = instance.target().clone();
-    let report = blocking(move || {
-        let netns = target.open().map_err(failure::netns)?;
-        report::of_namespace(&netns).map_err(failure::report)
-    });
+async fn told(instance: &Instance) -> Result<Shown, Refusal> {
     Ok(Shown {
         name: instance.name().clone(),
         namespace: instance.target().to_string(),
         registration: instance.registration().clone(),
-        report: report.await?,
+        report: look(instance).await?,
     })
+}
+
+/// Looks at an instance's namespace.
+pub(super) async fn look(instance: &Instance) -> Result<Namespace, Error> {
+    let target = instance.target().clone();
+    blocking(move || {
+        let netns = target.open().map_err(failure::netns)?;
+        report::of_namespace(&netns).map_err(failure::report)
+    })
+    .await
+}
+
+/// Has an instance made as it is wanted.
+pub(super) async fn make(
+    agent: &Agent,
+    name: &Name,
+    wanted: Wanted,
+    callback: Callback,
+) -> Result<Json<Done>, Refusal> {
+    let instance = agent.instance(name)?;
+    Ok(Json(instance.order(Order::Make(Box::new(wanted)), callback).await?))
 }
 
 /// Runs what blocks.

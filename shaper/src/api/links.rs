@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 use super::body::{InPath, Text};
-use super::instances::blocking;
-use crate::agent::{Agent, Callback, Done, Name, Order};
+use super::instances::{blocking, make};
+use crate::agent::{Agent, Callback, Done, Name};
 use crate::attachment::{Attachment, Survey};
 use crate::failure;
 use crate::measure::clock;
@@ -31,15 +31,14 @@ struct Config {
 impl Config {
     fn read(text: &str, link: &str) -> Result<Self, Refusal> {
         let (document, callback) = split(text)?;
-        let document =
-            Document::parse(&document, Format::Json).map_err(|error| Refusal::usage(error.to_string()))?;
+        let document = Document::parse(&document, Format::Json).map_err(Refusal::usage)?;
         if let Some(dev) = document.dev.as_deref().filter(|dev| *dev != link) {
             return Err(Refusal::usage(format!(
                 "dev: the path says link `{link}`, and the body says {dev:?}"
             )));
         }
         let document = Document { dev: Some(link.to_owned()), ..document };
-        let file = File::new(document).map_err(|error| Refusal::usage(error.to_string()))?;
+        let file = File::new(document).map_err(Refusal::usage)?;
         Ok(Self { file, callback })
     }
 }
@@ -66,7 +65,7 @@ pub(super) async fn put(
     Text(text): Text,
 ) -> Result<Json<Done>, Refusal> {
     let Config { file, callback } = Config::read(&text, &link)?;
-    let wanted = Wanted::of_file(&file).map_err(|error| Refusal::usage(error.to_string()))?;
+    let wanted = Wanted::of_file(&file).map_err(Refusal::usage)?;
     make(&agent, &name, wanted, callback).await
 }
 
@@ -76,7 +75,7 @@ pub(super) async fn patch(
     Text(text): Text,
 ) -> Result<Json<Done>, Refusal> {
     let Config { file, callback } = Config::read(&text, &link)?;
-    let wanted = Wanted::beside(&file).map_err(|error| Refusal::usage(error.to_string()))?;
+    let wanted = Wanted::beside(&file).map_err(Refusal::usage)?;
     make(&agent, &name, wanted, callback).await
 }
 
@@ -108,11 +107,6 @@ pub(super) async fn show(
         Ok(Document { dev: Some(link), ..document })
     });
     Ok(Json(document.await?))
-}
-
-async fn make(agent: &Agent, name: &Name, wanted: Wanted, callback: Callback) -> Result<Json<Done>, Refusal> {
-    let instance = agent.instance(name)?;
-    Ok(Json(instance.order(Order::Make(Box::new(wanted)), callback).await?))
 }
 
 fn is_legal(link: &str) -> Result<(), Refusal> {

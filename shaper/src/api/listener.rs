@@ -99,11 +99,7 @@ impl Listener {
     ///
     /// [`ListenError::Failed`].
     pub fn tcp(address: SocketAddr) -> Result<Self, ListenError> {
-        let failed =
-            |source| ListenError::Failed { operation: "listen at", address: address.to_string(), source };
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self::Tcp(listener))
+        bind(address).map(Self::Tcp)
     }
 
     /// Where that is, as a client would say it.
@@ -118,29 +114,6 @@ impl Listener {
     }
 }
 
-impl Listener {
-    /// The address and port, of one that has them.
-    #[must_use]
-    pub fn port(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Unix { .. } => None,
-            Self::Tcp(listener) => listener.local_addr().ok(),
-        }
-    }
-
-    /// The port, for the runtime that this is called in.
-    ///
-    /// # Errors
-    ///
-    /// When it is none, or the runtime cannot take it over.
-    pub fn into_tcp(self) -> io::Result<tokio::net::TcpListener> {
-        match &self {
-            Self::Unix { .. } => Err(io::ErrorKind::InvalidInput.into()),
-            Self::Tcp(listener) => tokio::net::TcpListener::from_std(listener.try_clone()?),
-        }
-    }
-}
-
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix { path, .. } = self {
@@ -148,4 +121,17 @@ impl Drop for Listener {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Listens at a port, for a runtime to take over.
+///
+/// # Errors
+///
+/// [`ListenError::Failed`].
+pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let failed =
+        |source| ListenError::Failed { operation: "listen at", address: address.to_string(), source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
 }

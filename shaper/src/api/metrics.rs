@@ -8,10 +8,9 @@ use axum::response::IntoResponse;
 use futures_util::future::join_all;
 
 use super::Refusal;
-use super::instances::blocking;
+use super::instances::look;
 use crate::agent::Agent;
-use crate::failure;
-use crate::report::{self, Counted, Namespace};
+use crate::report::{Counted, Namespace};
 use crate::states::Held;
 
 /// The name of a metric, what it says, and its value.
@@ -32,13 +31,7 @@ const RULE_METRICS: [Metric; 9] = [
 
 pub(super) async fn scrape(State(agent): State<Agent>) -> Result<impl IntoResponse, Refusal> {
     let instances = agent.registered();
-    let looks = instances.iter().map(|instance| {
-        let target = instance.target().clone();
-        blocking(move || {
-            let netns = target.open().map_err(failure::netns)?;
-            report::of_namespace(&netns).map_err(failure::report)
-        })
-    });
+    let looks = instances.iter().map(|instance| look(instance));
     // One that is gone or cannot be read is not told of.
     let reports = join_all(looks).await;
     let reports: Vec<(String, Namespace)> = instances

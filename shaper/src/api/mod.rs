@@ -37,7 +37,7 @@ use axum::routing::get;
 
 pub use auth::Token;
 pub use failure::Refusal;
-pub use listener::{ListenError, Listener};
+pub use listener::{ListenError, Listener, bind};
 pub use serve::serve;
 
 use crate::agent::Agent;

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use super::body::{self, InPath};
-use super::instances::blocking;
-use crate::agent::{Agent, Callback, Done, Name, Order};
-use crate::failure;
+use super::instances::{look, make};
+use crate::agent::{Agent, Callback, Done, Name};
 use crate::policy::{self, Keep, Policy};
-use crate::report;
 use crate::shape::Named as _;
 use crate::wanted::{Routing, Wanted};
 
@@ -67,15 +65,6 @@ pub(super) async fn show(
     State(agent): State<Agent>,
     InPath(name): InPath<Name>,
 ) -> Result<Json<Shown>, Refusal> {
-    let target = agent.instance(&name)?.target().clone();
-    let report = blocking(move || {
-        let netns = target.open().map_err(failure::netns)?;
-        report::of_namespace(&netns).map_err(failure::report)
-    });
-    Ok(Json(Shown { report: report.await?.policy }))
-}
-
-async fn make(agent: &Agent, name: &Name, wanted: Wanted, callback: Callback) -> Result<Json<Done>, Refusal> {
-    let instance = agent.instance(name)?;
-    Ok(Json(instance.order(Order::Make(Box::new(wanted)), callback).await?))
+    let instance = agent.instance(&name)?;
+    Ok(Json(Shown { report: look(&instance).await?.policy }))
 }

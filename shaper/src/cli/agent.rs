@@ -1,5 +1,6 @@
 //! `shaper agent`: looks after many instances, driven over its API, until it is told to end.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
     let failed = |error: api::ListenError| Failure::new(Code::Failed, error);
     let unix = Listener::unix(&args.listen, args.group.as_deref()).map_err(failed)?;
     let tcp = args.http.map(Listener::tcp).transpose().map_err(failed)?;
-    let sync = args.sync.map(Listener::tcp).transpose().map_err(failed)?;
+    let sync = args.sync.map(api::bind).transpose().map_err(failed)?;
     // Before there is another thread: capabilities are a thread's own, and those it starts have the same.
     privileges::keep_what_is_used()
         .map_err(|error| Failure::new(Code::Failed, error).context("cannot give up privileges"))?;
@@ -73,7 +74,7 @@ async fn serve(
     args: &AgentArgs,
     unix: Listener,
     tcp: Option<(Listener, Token)>,
-    sync: Option<Listener>,
+    sync: Option<TcpListener>,
 ) -> Result<(), Failure> {
     let states = match &args.states {
         StatesAt::Memory => States::memory(),
@@ -97,13 +98,17 @@ async fn serve(
     if let Some((tcp, token)) = tcp {
         servers.spawn(api::serve(tcp, api::router(agent.clone()), Some(token)));
     }
-    let address = sync.as_ref().and_then(Listener::port).map(|address| address.to_string());
+    let address = sync.as_ref().and_then(|sync| sync.local_addr().ok()).map(|address| address.to_string());
     if let Some(sync) = sync {
         let server = Server::new(agent.states().clone());
         let server = if args.strict { server.gate(Strict::new(agent.clone())) } else { server };
-        servers.spawn(async move { Err(server.serve(sync.into_tcp()?).await) });
+        servers.spawn(async move { Err(server.serve(tokio::net::TcpListener::from_std(sync)?).await) });
     }
-    servers.spawn(agent.clone().watch());
+    let watch = agent.clone().watch();
+    servers.spawn(async {
+        watch.await;
+        Ok(())
+    });
     if args.own {
         let registration = Registration { own: true, ..Registration::default() };
         let name = agent::Name::own();

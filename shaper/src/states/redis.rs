@@ -61,25 +61,27 @@ redis.call('SET', KEYS[2], count, 'EX', ARGV[3])
 redis.call('PUBLISH', 'shaper:changes', cjson.encode({is = 'count', name = ARGV[1], count = count}))
 return count";
 
-/// Appends an item. Keys: the topic, the request; arguments: the name, seconds that it is kept, the item.
+/// Appends an item. Keys: the topic, the request; arguments: the name, seconds that it is kept, seconds that the
+/// request is, the item.
 const PUBLISH: &str = "
 local done = redis.call('GET', KEYS[2])
 if done then return tonumber(done) end
-local seq = redis.call('RPUSH', KEYS[1], ARGV[3])
+local seq = redis.call('RPUSH', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], seq, 'EX', 600)
+redis.call('SET', KEYS[2], seq, 'EX', ARGV[3])
 redis.call('PUBLISH', 'shaper:changes', cjson.encode({is = 'item', name = ARGV[1]}))
 return seq";
 
-/// Refuses. Keys: how often, the reasons, the request; arguments: the name, seconds that it is kept, the reason, how many are kept.
+/// Refuses. Keys: how often, the reasons, the request; arguments: the name, seconds that it is
+/// kept, seconds that the request is, the reason, how many are kept.
 const REFUSE: &str = "
 if redis.call('GET', KEYS[3]) then return 0 end
 redis.call('INCR', KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-if redis.call('LLEN', KEYS[2]) < tonumber(ARGV[4]) then redis.call('RPUSH', KEYS[2], ARGV[3]) end
+if redis.call('LLEN', KEYS[2]) < tonumber(ARGV[5]) then redis.call('RPUSH', KEYS[2], ARGV[4]) end
 redis.call('EXPIRE', KEYS[2], ARGV[2])
-redis.call('SET', KEYS[3], 1, 'EX', 600)
-redis.call('PUBLISH', 'shaper:changes', cjson.encode({is = 'refused', name = ARGV[1], why = ARGV[3]}))
+redis.call('SET', KEYS[3], 1, 'EX', ARGV[3])
+redis.call('PUBLISH', 'shaper:changes', cjson.encode({is = 'refused', name = ARGV[1], why = ARGV[4]}))
 return 1";
 
 /// What is known of a state, at one moment. Keys: the count, how often it was refused, the reasons.
@@ -145,13 +147,15 @@ impl Redis {
         let request = once.map_or_else(|| self.request(), |once| key("once", &format!("{once}:{state}")));
         let keys = [key("state", state), request];
         let request_kept = if once.is_some() { KEPT_SECS } else { REQUEST_KEPT_SECS };
-        self.change("signal in", script(SIGNAL, &keys).arg(state).arg(KEPT_SECS).arg(request_kept)).await
+        self.at_once("signal in", script(SIGNAL, &keys).arg(state).arg(KEPT_SECS).arg(request_kept)).await
     }
 
     pub(super) async fn publish(&self, topic: &str, payload: &str) -> Result<u64, Error> {
         legal(topic)?;
         let keys = [key("topic", topic), self.request()];
-        self.change("publish in", script(PUBLISH, &keys).arg(topic).arg(KEPT_SECS).arg(payload)).await
+        let mut command = script(PUBLISH, &keys);
+        self.at_once("publish in", command.arg(topic).arg(KEPT_SECS).arg(REQUEST_KEPT_SECS).arg(payload))
+            .await
     }
 
     pub(super) async fn refuse(&self, state: &str, why: &str) -> Result<(), Error> {
@@ -159,11 +163,12 @@ impl Redis {
         let why = &why[..why.floor_char_boundary(MAX_WHY_BYTES)];
         let keys = [key("refused", state), key("why", state), self.request()];
         let mut command = script(REFUSE, &keys);
-        self.change("refuse in", command.arg(state).arg(KEPT_SECS).arg(why).arg(MAX_REFUSALS)).await
+        command.arg(state).arg(KEPT_SECS).arg(REQUEST_KEPT_SECS).arg(why).arg(MAX_REFUSALS);
+        self.at_once("refuse in", &command).await
     }
 
     pub(super) async fn reading(&self, state: &str) -> Result<Reading, Error> {
-        self.change("read from", &read(state)).await.map(reading)
+        self.at_once("read from", &read(state)).await.map(reading)
     }
 
     pub(super) async fn readings(&self, prefix: &str) -> Result<Vec<(Arc<str>, Reading)>, Error> {
@@ -214,12 +219,12 @@ impl Redis {
         let mut forgotten = Vec::new();
         for kind in ["state", "refused", "why", "topic"] {
             for name in self.names(kind, prefix).await? {
-                self.change::<u64>("forget in", cmd("DEL").arg(key(kind, &name))).await?;
+                self.at_once::<u64>("forget in", cmd("DEL").arg(key(kind, &name))).await?;
                 forgotten.push((kind == "topic", name));
             }
         }
         let told = serde_json::json!({ "is": "forgotten", "prefix": prefix }).to_string();
-        self.change::<u64>("tell", cmd("PUBLISH").arg(CHANNEL).arg(told)).await?;
+        self.at_once::<u64>("tell", cmd("PUBLISH").arg(CHANNEL).arg(told)).await?;
         forgotten.sort();
         forgotten.dedup();
         Ok(forgotten.len() as u64)
@@ -240,7 +245,7 @@ impl Redis {
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCANNED_AT_ONCE);
-            let (next, keys): (u64, Vec<String>) = self.change("look into", &scan).await?;
+            let (next, keys): (u64, Vec<String>) = self.at_once("look into", &scan).await?;
             names.extend(keys.iter().filter_map(|key| key.strip_prefix(&begin)).map(str::to_owned));
             cursor = next;
             if cursor == 0 {
@@ -249,27 +254,29 @@ impl Redis {
         }
     }
 
-    /// Sends a command until it is answered, or it was tried for long enough.
-    async fn change<T: FromRedisValue>(&self, operation: &'static str, command: &Cmd) -> Result<T, Error> {
-        let begin = Instant::now();
-        loop {
-            match command.query_async(&mut self.connection.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if is_of_the_moment(&error) && begin.elapsed() < TRIED_FOR => {
-                    sleep(AGAIN_AFTER).await
-                }
-                Err(error) => return Err(failed(operation)(error)),
-            }
-        }
+    /// Sends a command for who does not wait: until it is answered, or it was tried for long enough.
+    async fn at_once<T: FromRedisValue>(&self, operation: &'static str, command: &Cmd) -> Result<T, Error> {
+        self.ask(operation, command, Some(Instant::now() + TRIED_FOR)).await
     }
 
-    /// Sends a command until it is answered.
+    /// Sends a command for who waits: until it is answered.
     async fn wait_for<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+        self.ask("read from", command, None).await
+    }
+
+    async fn ask<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        command: &Cmd,
+        end: Option<Instant>,
+    ) -> Result<T, Error> {
         loop {
             match command.query_async(&mut self.connection.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if is_of_the_moment(&error) => sleep(AGAIN_AFTER).await,
-                Err(error) => return Err(failed("read from")(error)),
+                Err(error) if is_of_the_moment(&error) && end.is_none_or(|end| Instant::now() < end) => {
+                    sleep(AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(failed(operation)(error)),
             }
         }
     }

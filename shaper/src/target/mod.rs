@@ -22,13 +22,19 @@ pub enum Target {
 }
 
 /// The longest file name (`NAME_MAX`), which the name of an `ip netns` namespace is.
-const NAMESPACE_NAME_MAX: usize = 255;
+pub(crate) const NAMESPACE_NAME_MAX: usize = 255;
 /// The largest process id (`PID_MAX_LIMIT` is 2^22 and `pid_t` has 31 bits).
 const PID_MAX: u32 = i32::MAX as u32;
 
 /// Says what a process id is, of a text that is none.
 pub(crate) fn not_a_pid(quoted: &str) -> String {
     format!("{quoted} is not a process id: write a whole number from 1 to {PID_MAX}, such as `4242`")
+}
+
+/// Says whether `ip netns` can give a namespace this name, which is that of a file.
+pub(crate) fn is_namespace_name(text: &str) -> bool {
+    let legal = !matches!(text, "" | "." | "..") && text.len() <= NAMESPACE_NAME_MAX;
+    legal && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control())
 }
 
 impl Target {
@@ -41,8 +47,7 @@ impl Target {
         if text.contains('/') {
             return Ok(Self::Path(text.into()));
         }
-        let legal = !matches!(text, "" | "." | "..") && text.len() <= NAMESPACE_NAME_MAX;
-        if legal && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if is_namespace_name(text) && !text.starts_with('-') {
             return Ok(Self::Name(text.to_owned()));
         }
         Err(format!(

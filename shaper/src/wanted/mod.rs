@@ -74,11 +74,11 @@ impl Wanted {
     }
 
     fn of_rules(file: &File, wish: fn(RuleSet) -> Wish) -> Result<Self, rules::Error> {
-        let whole = |direction: abi::Direction| Ok((direction, wish(seeded(file, direction)?)));
+        let wished = |direction: abi::Direction| Ok((direction, wish(seeded(file, direction)?)));
         let said = |direction: &abi::Direction| {
             file.direction().each().contains(direction) || !file.rules(*direction).is_empty()
         };
-        let wishes = Direction::Both.each().iter().copied().filter(said).map(whole);
+        let wishes = Direction::Both.each().iter().copied().filter(said).map(wished);
         Ok(Self {
             dev: file.dev().map(str::to_owned),
             engine: file.engine(),

@@ -3,9 +3,9 @@
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use super::StatesAt;
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
+use super::StatesAt;
 use crate::rules::{TIME_LIMIT_MAX, TIME_LIMIT_MIN, TIME_LIMIT_RANGE};
 use crate::shape::{Direction, Named, REORDER_GAP_MAX, REORDER_GAP_MIN};
 use crate::target::link::{LINK_NAME_MAX, is_link_name};
