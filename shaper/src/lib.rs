@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod cli;
 pub mod engine;
 pub mod failure;
+pub mod http;
 pub mod measure;
 pub mod netlink;
 pub mod plan;

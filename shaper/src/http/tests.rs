@@ -1,0 +1,71 @@
+use std::io::ErrorKind;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use hyper::Method;
+use tokio::net::UnixListener;
+
+use super::{Client, Error};
+
+/// A server at a socket of its own, which ends with the runtime.
+fn serve(router: Router) -> (Directory, Client) {
+    let directory = Directory::new();
+    let path = directory.0.join("socket");
+    let listener = UnixListener::bind(&path).expect("a new directory");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (directory, Client::at(path))
+}
+
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("shaper-http-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("no other process has this number");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_call_sends_its_body_and_brings_status_and_body() {
+    let echo = post(|body: String| async move { (StatusCode::CREATED, format!("got {body}")) });
+    let (_directory, client) = serve(Router::new().route("/echo", echo));
+    let answer = client.call(Method::POST, "/echo?a=b", "{}").await.unwrap();
+    assert_eq!((answer.status, &*answer.body), (StatusCode::CREATED, &b"got {}"[..]));
+    let answer = client.call(Method::GET, "/none", "").await.unwrap();
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn lines_come_one_by_one_however_they_were_sent() {
+    let (_directory, client) = serve(Router::new().route("/", get(|| async { "one\n\nthree\nno end" })));
+    let mut lines = client.lines("/").await.unwrap();
+    let mut all = Vec::new();
+    while let Some(line) = lines.next().await.unwrap() {
+        all.push(String::from_utf8(line).unwrap());
+    }
+    assert_eq!(all, ["one", "", "three"]);
+    assert!(matches!(client.lines("/none").await, Err(Error::Status { status: StatusCode::NOT_FOUND, .. })));
+}
+
+#[tokio::test]
+async fn who_does_not_listen_is_named() {
+    let directory = Directory::new();
+    let client = Client::at(directory.0.join("socket"));
+    let error = client.call(Method::GET, "/", "").await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Connect { source, .. } if source.kind() == ErrorKind::NotFound),
+        "{error}"
+    );
+    assert!(error.to_string().contains("socket"), "{error}");
+}
