@@ -9,6 +9,7 @@ pub mod cli;
 pub mod engine;
 pub mod failure;
 pub mod http;
+pub mod journal;
 pub mod measure;
 pub mod netlink;
 pub mod plan;
@@ -18,6 +19,8 @@ mod prose;
 pub mod relay;
 pub mod report;
 pub mod rules;
+#[cfg(test)]
+mod scratch;
 pub mod shape;
 mod signals;
 pub mod states;

@@ -7,33 +7,15 @@ use hyper::Method;
 use tokio::net::UnixListener;
 
 use super::{Client, Error};
+use crate::scratch::Directory;
 
 /// A server at a socket of its own, which ends with the runtime.
 fn serve(router: Router) -> (Directory, Client) {
     let directory = Directory::new();
-    let path = directory.0.join("socket");
+    let path = directory.file("socket");
     let listener = UnixListener::bind(&path).expect("a new directory");
     tokio::spawn(async move { axum::serve(listener, router).await });
     (directory, Client::at(path))
-}
-
-struct Directory(std::path::PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("shaper-http-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).expect("no other process has this number");
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[tokio::test]
@@ -61,7 +43,7 @@ async fn lines_come_one_by_one_however_they_were_sent() {
 #[tokio::test]
 async fn who_does_not_listen_is_named() {
     let directory = Directory::new();
-    let client = Client::at(directory.0.join("socket"));
+    let client = Client::at(directory.file("socket"));
     let error = client.call(Method::GET, "/", "").await.unwrap_err();
     assert!(
         matches!(&error, Error::Connect { source, .. } if source.kind() == ErrorKind::NotFound),

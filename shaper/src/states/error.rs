@@ -49,6 +49,12 @@ pub enum Error {
         /// What is legal.
         limit: usize,
     },
+    /// It cannot be made to outlive this process, and was not done.
+    #[error("{why}")]
+    Journal {
+        /// Why not.
+        why: Arc<str>,
+    },
     /// The server that keeps them does not do what it should.
     #[error("cannot {operation} the server of states: {why}")]
     Server {

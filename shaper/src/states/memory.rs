@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::Error;
 use super::waiters::{Ticket, Waiters};
 use super::{Held, Reading};
@@ -42,6 +44,15 @@ pub enum Wait {
     Waiting(Ticket),
 }
 
+/// What becomes of a signal.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Signal<W> {
+    /// It made this count; these need not wait any more.
+    Counted(u64, Vec<W>),
+    /// It was given before, and made this count then.
+    Before(u64),
+}
+
 /// What becomes of one who wants the next item of a topic.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
@@ -53,11 +64,20 @@ pub enum Next {
     Forgotten,
 }
 
+/// What of a state does not go with those who wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    #[serde(flatten)]
+    reading: Reading,
+    /// The counts of the signals that are to be given once.
+    #[serde(skip_serializing_if = "HashMap::is_empty")]
+    once: HashMap<Box<str>, u64>,
+}
+
 #[derive(Debug)]
 struct State<W> {
-    count: u64,
-    refused: u64,
-    refusals: Vec<Arc<str>>,
+    kept: Kept,
     waiters: Waiters<W>,
 }
 
@@ -89,24 +109,38 @@ impl<W> Memory<W> {
         Self { limits, states, names, topics, last_topic: 0, last_waiter: 0, bytes: 0 }
     }
 
-    /// Counts one more; the new count, and who need not wait any more. Fails beyond a limit.
-    pub fn signal(&mut self, name: &str) -> Result<(u64, Vec<W>), Error> {
+    /// Counts one more; where `once` is given, only the first time that it is for this state. Fails beyond a limit.
+    pub fn signal(&mut self, name: &str, once: Option<&str>) -> Result<Signal<W>, Error> {
+        let given = |once| self.states.get(name)?.kept.once.get(once);
+        if let Some(count) = once.and_then(given) {
+            return Ok(Signal::Before(*count));
+        }
+        if let Some(once) = once {
+            named(once, self.limits.name)?;
+            self.room(once.len())?;
+        }
         let state = self.state(name)?;
-        state.count += 1;
-        Ok((state.count, state.waiters.reach(state.count)))
+        state.kept.reading.count += 1;
+        let count = state.kept.reading.count;
+        let woken = state.waiters.reach(count);
+        if let Some(once) = once {
+            state.kept.once.insert(once.into(), count);
+            self.bytes += once.len() + ITEM_BYTES;
+        }
+        Ok(Signal::Counted(count, woken))
     }
 
     /// Waits until the count is `target` or more; 0 is always reached, whatever the name. Fails with [`Error::Refused`] where the
     /// target is not reached and somebody said that it may never be, and beyond a limit.
     pub fn wait(&mut self, name: &str, target: u64, waiter: impl FnOnce() -> W) -> Result<Wait, Error> {
-        let count = self.states.get(name).map_or(0, |state| state.count);
+        let count = self.states.get(name).map_or(0, |state| state.kept.reading.count);
         if count >= target {
             return Ok(Wait::Reached(count));
         }
         self.last_waiter += 1;
         let number = self.last_waiter;
         let state = self.state(name)?;
-        match state.refusals.first() {
+        match state.kept.reading.refusals.first() {
             Some(why) => Err(Error::Refused { state: name.into(), why: why.clone() }),
             None => Ok(Wait::Waiting(state.waiters.enter(target, number, waiter()))),
         }
@@ -116,7 +150,7 @@ impl<W> Memory<W> {
     pub fn leave(&mut self, name: &str, ticket: Ticket) {
         let Some(state) = self.states.get_mut(name) else { return };
         state.waiters.leave(ticket);
-        if state.count == 0 && state.refused == 0 && state.waiters.is_empty() {
+        if state.kept.is_nothing() && state.waiters.is_empty() {
             self.states.remove(name);
         }
     }
@@ -126,9 +160,10 @@ impl<W> Memory<W> {
     pub fn refuse(&mut self, name: &str, why: &str) -> Result<(Arc<str>, Vec<W>), Error> {
         let why: Arc<str> = why[..why.floor_char_boundary(MAX_WHY_BYTES)].into();
         let state = self.state(name)?;
-        state.refused += 1;
-        if state.refusals.len() < MAX_REFUSALS {
-            state.refusals.push(why.clone());
+        let reading = &mut state.kept.reading;
+        reading.refused += 1;
+        if reading.refusals.len() < MAX_REFUSALS {
+            reading.refusals.push(why.clone());
         }
         Ok((why, state.waiters.dismiss()))
     }
@@ -136,24 +171,22 @@ impl<W> Memory<W> {
     /// What is known of a state; of one that nobody named, that it counted nothing.
     #[must_use]
     pub fn reading(&self, name: &str) -> Reading {
-        self.states.get(name).map(State::reading).unwrap_or_default()
+        self.states.get(name).map(|state| state.kept.reading.clone()).unwrap_or_default()
     }
 
     /// All states whose names begin with `prefix`, in the order of their names.
     #[must_use]
     pub fn readings(&self, prefix: &str) -> Vec<(Arc<str>, Reading)> {
         let named = self.states.iter().filter(|(name, _)| name.starts_with(prefix));
-        let mut readings: Vec<_> = named.map(|(name, state)| (name.clone(), state.reading())).collect();
+        let mut readings: Vec<_> =
+            named.map(|(name, state)| (name.clone(), state.kept.reading.clone())).collect();
         readings.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         readings
     }
 
     /// Appends to a topic; the item's place, from 1 on, and who waited for it. Fails beyond a limit.
     pub fn publish(&mut self, name: &str, payload: Arc<str>) -> Result<(u64, Vec<W>), Error> {
-        let bytes = payload.len().saturating_add(ITEM_BYTES);
-        if bytes > self.limits.bytes - self.bytes {
-            return Err(Error::Bytes { bytes, held: self.bytes, limit: self.limits.bytes });
-        }
+        let bytes = self.room(payload.len())?;
         let (_, topic) = self.topic(name)?;
         topic.items.push(payload);
         let seq = topic.items.len() as u64;
@@ -204,6 +237,7 @@ impl<W> Memory<W> {
         let mut waited = Vec::new();
         let mut forgotten = 0;
         for (_, mut state) in self.states.extract_if(|name, _| name.starts_with(prefix)) {
+            self.bytes -= state.kept.bytes();
             waited.append(&mut state.waiters.dismiss());
             forgotten += 1;
         }
@@ -214,6 +248,25 @@ impl<W> Memory<W> {
             forgotten += 1;
         }
         (forgotten, waited)
+    }
+
+    /// What is kept of each state.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, Kept)> {
+        let kept = self.states.iter().filter(|(_, state)| !state.kept.is_nothing());
+        kept.map(|(name, state)| (&**name, state.kept.clone()))
+    }
+
+    /// All items, those of a topic in their order.
+    pub fn items(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.topics.values().flat_map(|topic| topic.items.iter().map(|item| (&*topic.name, &**item)))
+    }
+
+    /// Puts a state there as it was kept, where there is none and nobody waits. Fails beyond a limit.
+    pub fn restore(&mut self, name: &str, kept: Kept) -> Result<(), Error> {
+        let bytes = kept.bytes();
+        self.state(name)?.kept = kept;
+        self.bytes += bytes;
+        Ok(())
     }
 
     /// How much is kept.
@@ -230,6 +283,15 @@ impl<W> Memory<W> {
         }
     }
 
+    /// Bytes that an item or a name takes that is so long. Fails where there is no room for it.
+    fn room(&self, length: usize) -> Result<usize, Error> {
+        let bytes = length.saturating_add(ITEM_BYTES);
+        if bytes > self.limits.bytes - self.bytes {
+            return Err(Error::Bytes { bytes, held: self.bytes, limit: self.limits.bytes });
+        }
+        Ok(bytes)
+    }
+
     /// The state of this name, made if need be.
     fn state(&mut self, name: &str) -> Result<&mut State<W>, Error> {
         if !self.states.contains_key(name) {
@@ -237,8 +299,7 @@ impl<W> Memory<W> {
             if self.states.len() >= self.limits.states {
                 return Err(Error::States { limit: self.limits.states });
             }
-            let state = State { count: 0, refused: 0, refusals: Vec::new(), waiters: Waiters::default() };
-            self.states.insert(name.into(), state);
+            self.states.insert(name.into(), State::default());
         }
         Ok(self.states.get_mut(name).expect("it is there, or was made"))
     }
@@ -264,9 +325,20 @@ impl<W> Memory<W> {
     }
 }
 
-impl<W> State<W> {
-    fn reading(&self) -> Reading {
-        Reading { count: self.count, refused: self.refused, refusals: self.refusals.clone() }
+impl<W> Default for State<W> {
+    fn default() -> Self {
+        Self { kept: Kept::default(), waiters: Waiters::default() }
+    }
+}
+
+impl Kept {
+    fn is_nothing(&self) -> bool {
+        self.reading.count == 0 && self.reading.refused == 0
+    }
+
+    /// Bytes of its names, [`ITEM_BYTES`] for each included.
+    fn bytes(&self) -> usize {
+        self.once.keys().map(|once| once.len() + ITEM_BYTES).sum()
     }
 }
 

@@ -1,23 +1,28 @@
 //! Counters (*states*) that processes signal and wait for, and topics that they publish to and read.
 //!
-//! [`memory`] is what they are; this is a handle to them, in the memory of this process or in a server that several share. In memory all is
-//! kept until [`States::forget`]: nothing expires by time, for a run may wait for a state that was signalled hours ago.
+//! [`memory`] is what they are; this is a handle to them, in the memory of this process, with a journal or without, or in a server that
+//! several share. In memory all is kept until [`States::forget`]: nothing expires by time, for a run may wait for a state that was signalled
+//! hours ago.
 
 pub mod memory;
 
 mod elsewhere;
 mod error;
 mod local;
+mod record;
 mod redis;
 mod waiters;
 
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use crate::journal;
 pub use elsewhere::{Elsewhere, Items};
 pub use error::Error;
 use memory::Limits;
@@ -41,14 +46,21 @@ pub const MAX_WHY_BYTES: usize = 1024;
 pub const CHANGES: usize = 4096;
 
 /// What is known of a state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     /// How often it was signalled.
     pub count: u64,
     /// How often it was refused.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub refused: u64,
     /// Why: the first [`MAX_REFUSALS`] reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Arc<str>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One item of a topic.
@@ -127,6 +139,13 @@ impl States {
         Self { backend: Backend::Local(Arc::new(local::Local::new(limits))) }
     }
 
+    /// As [`Self::memory`], with a journal at `path`: who opens it after this process ended, however it did, has all that was acknowledged.
+    /// The file takes about what the items take, twice that at most. Fails when another process has it open.
+    pub fn journalled(path: &Path) -> Result<Self, journal::Error> {
+        let local = local::Local::journalled(Limits::default(), path)?;
+        Ok(Self { backend: Backend::Local(Arc::new(local)) })
+    }
+
     /// Counters and topics in a Redis or Valkey server, such as `redis://:password@host:6379/0`, shared with all who are connected to the
     /// same. They are kept there for a day after they were last changed. In a runtime. Fails when the server does not answer.
     pub async fn redis(url: &str) -> Result<Self, Error> {
@@ -142,17 +161,17 @@ impl States {
     /// Counts one more; the new count. Fails beyond [`MAX_STATES`] or [`MAX_NAME_BYTES`].
     pub async fn signal(&self, state: &str) -> Result<u64, Error> {
         match &self.backend {
-            Backend::Local(local) => local.signal(state),
+            Backend::Local(local) => local.signal(state, None),
             Backend::Redis(redis) => redis.signal(state, None).await,
             Backend::Elsewhere(keeper) => keeper.signal(state).await,
         }
     }
 
-    /// As [`Self::signal`], but only the first time that it is said with `once`, by whichever process; else the count of that time. In the
-    /// memory of one process nobody else can have said it, and it always counts.
+    /// As [`Self::signal`], but only the first time that it is said with `once`, by whichever process; else the count of that time. Somebody
+    /// else's sync service cannot tell, and always counts. Fails also beyond [`MAX_BYTES`].
     pub async fn signal_once(&self, state: &str, once: &str) -> Result<u64, Error> {
         match &self.backend {
-            Backend::Local(local) => local.signal(state),
+            Backend::Local(local) => local.signal(state, Some(once)),
             Backend::Redis(redis) => redis.signal(state, Some(once)).await,
             Backend::Elsewhere(keeper) => keeper.signal(state).await,
         }
@@ -202,7 +221,7 @@ impl States {
     /// [`MAX_BYTES`], [`MAX_TOPICS`] or [`MAX_NAME_BYTES`].
     pub async fn publish(&self, topic: &str, payload: impl Into<Arc<str>>) -> Result<u64, Error> {
         match &self.backend {
-            Backend::Local(local) => local.publish(topic, payload.into()),
+            Backend::Local(local) => local.publish(topic, &payload.into()),
             Backend::Redis(redis) => redis.publish(topic, &payload.into()).await,
             Backend::Elsewhere(keeper) => keeper.publish(topic, &payload.into()).await,
         }
@@ -231,7 +250,7 @@ impl States {
     /// Drops all states and topics whose names begin with `prefix`; how many. Who waits for one is told so, and a subscription of one ends.
     pub async fn forget(&self, prefix: &str) -> Result<u64, Error> {
         match &self.backend {
-            Backend::Local(local) => Ok(local.forget(prefix)),
+            Backend::Local(local) => local.forget(prefix),
             Backend::Redis(redis) => redis.forget(prefix).await,
             Backend::Elsewhere(_) => elsewhere::cannot("forget in"),
         }

@@ -6,7 +6,7 @@
 //! | `shaper:refused:NAME`, `shaper:why:NAME` | how often it was refused, and the first reasons |
 //! | `shaper:topic:NAME` | the items, a list |
 //! | `shaper:request:ID` | what came of a request, for ten minutes |
-//! | `shaper:once:ID:NAME` | what came of a signal that is to be given once |
+//! | `shaper:once:NAME:ID` | what came of a signal that is to be given once |
 //!
 //! A change is one script, which also tells the channel `shaper:changes`. It carries a number of its own, so that it can be sent again when the
 //! connection was lost before its answer came: what was done is not done twice, and what was acknowledged is there, as far as the server
@@ -144,7 +144,7 @@ impl Redis {
     /// Counts one more; where `once` is given, only the first time that it is, whoever gives it.
     pub(super) async fn signal(&self, state: &str, once: Option<&str>) -> Result<u64, Error> {
         legal(state)?;
-        let request = once.map_or_else(|| self.request(), |once| key("once", &format!("{once}:{state}")));
+        let request = once.map_or_else(|| self.request(), |once| key("once", &format!("{state}:{once}")));
         let keys = [key("state", state), request];
         let request_kept = if once.is_some() { KEPT_SECS } else { REQUEST_KEPT_SECS };
         self.at_once("signal in", script(SIGNAL, &keys).arg(state).arg(KEPT_SECS).arg(request_kept)).await
@@ -217,10 +217,12 @@ impl Redis {
 
     pub(super) async fn forget(&self, prefix: &str) -> Result<u64, Error> {
         let mut forgotten = Vec::new();
-        for kind in ["state", "refused", "why", "topic"] {
+        for kind in ["state", "refused", "why", "topic", "once"] {
             for name in self.names(kind, prefix).await? {
                 self.at_once::<u64>("forget in", cmd("DEL").arg(key(kind, &name))).await?;
-                forgotten.push((kind == "topic", name));
+                if kind != "once" {
+                    forgotten.push((kind == "topic", name));
+                }
             }
         }
         let told = serde_json::json!({ "is": "forgotten", "prefix": prefix }).to_string();

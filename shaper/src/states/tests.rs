@@ -7,15 +7,18 @@ use std::task::Poll;
 use futures_util::poll;
 use proptest::prelude::*;
 
-use super::memory::{Limits, Memory, Next, TopicId, Wait};
+use super::memory::{Limits, Memory, Next, Signal, TopicId, Wait};
+use super::record::{self, Record};
 use super::*;
+use crate::scratch::Directory;
 
 /// Two names of each of two runs.
 const NAMES: [&str; 4] = ["run:a:x", "run:a:y", "run:b:x", "run:b:y"];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Signal(usize),
+    /// Of a name, perhaps one that is given once.
+    Signal(usize, Option<u8>),
     Refuse(usize),
     Wait(usize, u64),
     /// The nth of those who wait leaves.
@@ -32,7 +35,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let name = 0..NAMES.len();
     prop_oneof![
-        4 => name.clone().prop_map(Step::Signal),
+        4 => (name.clone(), prop::option::of(0..3_u8)).prop_map(|(name, once)| Step::Signal(name, once)),
         1 => name.clone().prop_map(Step::Refuse),
         4 => (name.clone(), 0..6_u64).prop_map(|(name, target)| Step::Wait(name, target)),
         2 => (0..8_usize).prop_map(Step::Leave),
@@ -48,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct ModelState {
     count: u64,
     refused: u64,
+    once: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -90,11 +94,19 @@ impl Model {
         self.topics.retain(|name, items| !items.is_empty() || read.contains(name));
     }
 
+    fn items(&self) -> impl Iterator<Item = usize> {
+        self.topics.values().flatten().map(|item| item.len())
+    }
+
+    fn once(&self) -> impl Iterator<Item = usize> {
+        self.states.values().flat_map(|state| state.once.keys().map(String::len))
+    }
+
     fn held(&self) -> Held {
         Held {
             states: self.states.len(),
             topics: self.topics.len(),
-            bytes: self.topics.values().flatten().map(|item| item.len() + ITEM_BYTES).sum(),
+            bytes: self.items().chain(self.once()).map(|length| length + ITEM_BYTES).sum(),
             subscribers: self.readers.iter().filter(|reader| !reader.forgotten).count() as u64,
             waiters: self.waiters.len() + self.readers.iter().filter(|reader| reader.waits.is_some()).count(),
         }
@@ -114,13 +126,21 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     for step in steps {
         match step {
-            Step::Signal(name) => {
+            Step::Signal(name, once) => {
                 let state = model.states.entry(name).or_default();
-                state.count += 1;
-                let count = state.count;
-                let (counted, woken) = memory.signal(NAMES[name]).unwrap();
-                prop_assert_eq!(counted, count);
-                same(woken, model.woken(|waits, target| waits == name && target <= count))?;
+                let once = once.map(|once| format!("{once}"));
+                let before = once.as_ref().and_then(|once| state.once.get(once).copied());
+                match (memory.signal(NAMES[name], once.as_deref()).unwrap(), before) {
+                    (Signal::Before(count), before) => prop_assert_eq!(Some(count), before),
+                    (Signal::Counted(counted, woken), before) => {
+                        prop_assert_eq!(before, None);
+                        state.count += 1;
+                        let count = state.count;
+                        state.once.extend(once.map(|once| (once, count)));
+                        prop_assert_eq!(counted, count);
+                        same(woken, model.woken(|waits, target| waits == name && target <= count))?;
+                    }
+                }
             }
             Step::Refuse(name) => {
                 model.states.entry(name).or_default().refused += 1;
@@ -220,6 +240,25 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             prop_assert_eq!((reading.count, reading.refused), (count, refused));
         }
     }
+    remade(&memory)
+}
+
+/// What its records say is what it is, but for those who wait.
+fn remade(memory: &Memory<u64>) -> Result<(), TestCaseError> {
+    let mut made: Memory<u64> = Memory::new(Limits::default());
+    for record in record::of(memory) {
+        let line = serde_json::to_string(&record).unwrap();
+        serde_json::from_str::<Record<'static>>(&line).unwrap().replay(&mut made).unwrap();
+    }
+    let kept = [memory, &made].map(|memory| memory.kept().collect::<BTreeMap<_, _>>());
+    prop_assert_eq!(&kept[0], &kept[1]);
+    for name in NAMES {
+        let items = [memory, &made].map(|memory| {
+            memory.items().filter(|(topic, _)| *topic == name).map(|(_, item)| item).collect::<Vec<_>>()
+        });
+        prop_assert_eq!(&items[0], &items[1]);
+    }
+    prop_assert_eq!(memory.held().bytes, made.held().bytes);
     Ok(())
 }
 
@@ -241,19 +280,19 @@ fn a_ticket_of_a_forgotten_state_is_nobody_elses() {
     memory.forget("s");
     memory.wait("s", 1, || 2).unwrap();
     memory.leave("s", old);
-    assert_eq!(memory.signal("s").unwrap(), (1, vec![2]));
+    assert_eq!(memory.signal("s", None).unwrap(), Signal::Counted(1, vec![2]));
 }
 
 #[test]
 fn limits_say_what_is_legal_and_keep_what_is_there() {
     let limits = Limits { name: 4, states: 1, topics: 1, bytes: 2 * ITEM_BYTES + 10 };
     let mut memory: Memory<()> = Memory::new(limits);
-    memory.signal("s").unwrap();
-    memory.signal("s").unwrap();
-    assert_eq!(memory.signal("t").unwrap_err(), Error::States { limit: 1 });
+    memory.signal("s", None).unwrap();
+    memory.signal("s", None).unwrap();
+    assert_eq!(memory.signal("t", None).unwrap_err(), Error::States { limit: 1 });
     assert_eq!(memory.wait("t", 1, || ()).unwrap_err(), Error::States { limit: 1 });
     assert_eq!(memory.refuse("t", "no").unwrap_err(), Error::States { limit: 1 });
-    assert_eq!(memory.signal("state").unwrap_err(), Error::Name { bytes: 5, limit: 4 });
+    assert_eq!(memory.signal("state", None).unwrap_err(), Error::Name { bytes: 5, limit: 4 });
     assert_eq!(memory.wait("state", 0, || ()).unwrap(), Wait::Reached(0));
     memory.publish("s", "1234".into()).unwrap();
     assert_eq!(memory.publish("t", "1".into()).unwrap_err(), Error::Topics { limit: 1 });
@@ -267,6 +306,49 @@ fn limits_say_what_is_legal_and_keep_what_is_there() {
     memory.forget("");
     assert_eq!(memory.held(), Held::default());
     assert_eq!(memory.publish("t", "1".into()).unwrap().0, 1);
+}
+
+#[test]
+fn a_signal_that_is_given_once_counts_against_the_limits() {
+    let limits = Limits { name: 4, states: 1, topics: 1, bytes: ITEM_BYTES + 4 };
+    let mut memory: Memory<()> = Memory::new(limits);
+    assert_eq!(memory.signal("s", Some("long!")).unwrap_err(), Error::Name { bytes: 5, limit: 4 });
+    assert_eq!(memory.held(), Held::default());
+    assert_eq!(memory.signal("s", Some("once")).unwrap(), Signal::Counted(1, vec![]));
+    assert!(matches!(memory.signal("s", Some("two")).unwrap_err(), Error::Bytes { .. }));
+    assert_eq!(memory.signal("s", Some("once")).unwrap(), Signal::Before(1));
+    memory.forget("s");
+    assert_eq!(memory.signal("s", Some("once")).unwrap(), Signal::Counted(1, vec![]));
+}
+
+#[test]
+fn a_journal_has_all_that_was_acknowledged() {
+    let directory = Directory::new();
+    let path = directory.file("states");
+    block_on(async {
+        let states = States::journalled(&path).unwrap();
+        assert_eq!(states.signal("s").await, Ok(1));
+        assert_eq!(states.signal_once("s", "a").await, Ok(2));
+        assert_eq!(states.refuse("r", "\"no\"\n").await, Ok(()));
+        assert_eq!(states.publish("t", r#"{"a": "ä"}"#).await, Ok(1));
+        assert_eq!(states.signal("over").await, Ok(1));
+        assert_eq!(states.forget("over").await, Ok(1));
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        assert!(matches!(states.signal(&long).await, Err(Error::Name { .. })));
+        assert!(States::journalled(&path).is_err(), "two at once");
+    });
+    // The second time out of the file that the first one wrote anew.
+    for count in 2..4 {
+        block_on(async {
+            let states = States::journalled(&path).unwrap();
+            assert_eq!(states.signal_once("s", "a").await, Ok(2));
+            assert_eq!(states.count("s").await.unwrap().count, count);
+            assert_eq!(states.signal("s").await, Ok(count + 1));
+            assert_eq!(&*states.count("r").await.unwrap().refusals[0], "\"no\"\n");
+            assert_eq!(&*states.subscribe("t").await.unwrap().next().await.unwrap().payload, r#"{"a": "ä"}"#);
+            assert_eq!(states.readings("").await.unwrap().len(), 2);
+        });
+    }
 }
 
 #[test]
