@@ -1,24 +1,20 @@
 //! What is signalled when an order is carried out.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::states::States;
 
 /// A state that is signalled once when an order is in force; who waits for it learns why when it never will be.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Callback {
     /// The state; nothing is signalled without one.
-    #[serde(rename = "callback_state")]
     pub state: Option<String>,
     /// The count that is waited for; told back, for who waits.
-    #[serde(rename = "callback_target")]
     pub target: Option<u64>,
-    /// What tells this signal from all others, so that it is given once also by the agent that goes on where a killed one was.
-    #[serde(skip)]
+    /// What tells this signal from all others, so that it is given once, however often it is asked for, and also by the agent that
+    /// goes on where a killed one was.
     pub once: Option<String>,
     /// Where it is signalled; among the agent's own states when nothing is said.
-    #[serde(skip)]
     pub at: Option<States>,
 }
 

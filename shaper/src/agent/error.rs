@@ -1,6 +1,7 @@
 //! Why the agent does not do what it was asked to.
 
 use crate::failure::Failure;
+use crate::journal;
 use crate::states;
 
 /// Why the agent does not do what it was asked to.
@@ -42,6 +43,9 @@ pub enum Error {
         /// The instance.
         name: String,
     },
+    /// It cannot be made to outlive the agent, and was not done.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
     /// A state or a topic.
     #[error(transparent)]
     States(#[from] states::Error),

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 
+use super::registrations::Identity;
 use super::worker::{Job, ORDERS_MAX, Worker};
 use super::{Agent, Callback, Done, Error, Order, Registration};
-use crate::target::{NAMESPACE_NAME_MAX, Target, is_namespace_name, netns};
+use crate::target::{NAMESPACE_NAME_MAX, Target, is_namespace_name};
 
 /// The name of an instance: what `ip netns` takes for one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,11 +55,11 @@ impl fmt::Display for Name {
 pub struct Instance {
     name: Name,
     target: Target,
-    id: netns::Id,
+    identity: Identity,
     registration: Registration,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
-    companion: Mutex<Option<AbortHandle>>,
+    companion: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Instance {
@@ -66,7 +67,7 @@ impl Instance {
     pub(super) fn start(
         name: Name,
         target: Target,
-        id: netns::Id,
+        identity: Identity,
         registration: Registration,
         agent: &Agent,
     ) -> Arc<Self> {
@@ -82,7 +83,7 @@ impl Instance {
         Arc::new(Self {
             name,
             target,
-            id,
+            identity,
             registration,
             jobs: Mutex::new(Some(sender)),
             worker: Mutex::new(Some(tokio::spawn(worker.work()))),
@@ -108,19 +109,24 @@ impl Instance {
         &self.registration
     }
 
+    /// Its namespace, told from all others.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Whether the same was registered, of the same namespace.
-    pub(super) fn is(&self, registration: &Registration, id: netns::Id) -> bool {
-        self.registration == *registration && self.id == id
+    pub(super) fn is(&self, registration: &Registration, identity: &Identity) -> bool {
+        self.registration == *registration && self.identity == *identity
     }
 
     /// Whether its namespace is still there, under the name by which it was found.
     pub(super) fn is_there(&self) -> bool {
-        self.target.id() == Some(self.id)
+        self.target.id() == Some(self.identity.id())
     }
 
     /// Runs what gives orders by itself, as long as the instance is looked after.
     pub(super) fn accompany(&self, companion: impl Future<Output = ()> + Send + 'static) {
-        let companion = tokio::spawn(companion).abort_handle();
+        let companion = tokio::spawn(companion);
         *self.companion.lock().unwrap_or_else(PoisonError::into_inner) = Some(companion);
     }
 
@@ -159,10 +165,20 @@ impl Instance {
         Error::Gone { name: self.name.to_string() }
     }
 
+    /// Ends what gives orders by itself: when this returns, it has given its last.
+    pub(super) async fn part(&self) {
+        let companion = self.companion.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(companion) = companion {
+            companion.abort();
+            // One that was aborted, or panicked, has ended, too.
+            let _ = companion.await;
+        }
+    }
+
     /// Takes no more orders; what was taken is carried out.
     pub(super) fn end(&self) {
         let companion = self.companion.lock().unwrap_or_else(PoisonError::into_inner).take();
-        companion.iter().for_each(AbortHandle::abort);
+        companion.iter().for_each(JoinHandle::abort);
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 

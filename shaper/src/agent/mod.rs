@@ -11,19 +11,24 @@ mod instance;
 mod order;
 pub mod privileges;
 mod registration;
+mod registrations;
 mod sidecar;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::failure;
+use crate::journal;
 use crate::states::States;
 use crate::target::Target;
 use crate::target::netns;
+use registrations::{Identity, Registrations};
 use sidecar::Sidecar;
 
 pub use callback::{Callback, Signalled};
@@ -48,12 +53,44 @@ pub struct Agent {
 
 #[derive(Debug)]
 struct Shared {
-    instances: Mutex<BTreeMap<Name, Arc<Instance>>>,
+    known: Mutex<Known>,
     states: States,
     /// Where runs of Testground's signal and publish.
     runs: States,
     /// Orders that are carried out at once: more than there are processors only wait for each other.
     room: Arc<Semaphore>,
+}
+
+/// The instances that are looked after, and where that is written down.
+#[derive(Debug, Default)]
+struct Known {
+    instances: BTreeMap<Name, Arc<Instance>>,
+    registrations: Option<Registrations>,
+}
+
+impl Known {
+    fn add(&mut self, instance: Arc<Instance>) -> Result<(), journal::Error> {
+        if let Some(registrations) = &mut self.registrations {
+            registrations.add(&instance)?;
+        }
+        self.instances.insert(instance.name().clone(), instance);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &Name) -> Option<Arc<Instance>> {
+        let removed = self.instances.remove(name)?;
+        if let Some(registrations) = &mut self.registrations {
+            let written = match registrations.has_grown() {
+                true => registrations.are(self.instances.values().map(Arc::as_ref)),
+                false => registrations.remove(name),
+            };
+            // The next agent finds out by itself that the namespace is gone, or looks after it once more.
+            if let Err(error) = written {
+                tracing::warn!(instance = %name, %error, "it is not written down that it is forgotten");
+            }
+        }
+        Some(removed)
+    }
 }
 
 impl Agent {
@@ -67,8 +104,7 @@ impl Agent {
     #[must_use]
     pub fn beside(states: States, runs: States) -> Self {
         let room = available_parallelism().map_or(1, std::num::NonZero::get);
-        let shared =
-            Shared { instances: Mutex::default(), states, runs, room: Arc::new(Semaphore::new(room)) };
+        let shared = Shared { known: Mutex::default(), states, runs, room: Arc::new(Semaphore::new(room)) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -82,6 +118,36 @@ impl Agent {
         &self.shared.runs
     }
 
+    /// Writes down at `path` who is registered from now on, and looks after those whom the agent before had written down there, as far as
+    /// their namespaces are still the same; in a runtime, before anybody is registered.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or written, or another agent has it open.
+    pub fn remember(&self, path: &Path) -> Result<(), journal::Error> {
+        let (mut registrations, known) = Registrations::open(path)?;
+        for (name, (identity, registration)) in known {
+            let is_there = || {
+                let target = registration.target(&name)?;
+                let netns = target.open().map_err(failure::netns)?;
+                Ok::<_, Error>(Identity::of(&netns).map_err(failure::netns)? == identity)
+            };
+            match is_there() {
+                Ok(true) => {
+                    if let Err(error) = self.register(name.clone(), registration) {
+                        tracing::warn!(instance = %name, %error, "looks no more after it");
+                    }
+                }
+                Ok(false) => tracing::info!(instance = %name, "its namespace is another one now"),
+                Err(error) => tracing::info!(instance = %name, %error, "its namespace is gone"),
+            }
+        }
+        let mut known = self.known();
+        registrations.are(known.instances.values().map(Arc::as_ref))?;
+        known.registrations = Some(registrations);
+        Ok(())
+    }
+
     /// Looks after a namespace from now on, under a name; whether it is new. The same again changes nothing.
     ///
     /// # Errors
@@ -89,24 +155,25 @@ impl Agent {
     /// When the name is that of another registration, there is no such namespace, or there are too many.
     pub fn register(&self, name: Name, registration: Registration) -> Result<(Arc<Instance>, bool), Error> {
         let target = registration.target(&name)?;
-        let netns = target.open().map_err(|error| Error::from(crate::failure::netns(error)))?;
-        let mut instances = self.instances();
-        if let Some(there) = instances.get(&name) {
-            return if there.is(&registration, netns.id()) {
+        let netns = target.open().map_err(failure::netns)?;
+        let identity = Identity::of(&netns).map_err(failure::netns)?;
+        let mut known = self.known();
+        if let Some(there) = known.instances.get(&name) {
+            return if there.is(&registration, &identity) {
                 Ok((Arc::clone(there), false))
             } else {
                 Err(Error::Taken { name: name.to_string() })
             };
         }
-        if instances.len() >= INSTANCES_MAX {
+        if known.instances.len() >= INSTANCES_MAX {
             return Err(Error::Full);
         }
         let sidecar = registration.testground.as_ref().map(Sidecar::new).transpose()?;
-        let instance = Instance::start(name.clone(), target, netns.id(), registration, self);
+        let instance = Instance::start(name, target, identity, registration, self);
+        known.add(Arc::clone(&instance))?;
         if let Some(sidecar) = sidecar {
             instance.accompany(sidecar.run(self.clone(), Arc::clone(&instance)));
         }
-        instances.insert(name, Arc::clone(&instance));
         Ok((instance, true))
     }
 
@@ -117,7 +184,7 @@ impl Agent {
     ///
     /// [`Error::NotFound`], with the names that there are.
     pub fn instance(&self, name: &Name) -> Result<Arc<Instance>, Error> {
-        if let Some(instance) = self.instances().get(name) {
+        if let Some(instance) = self.known().instances.get(name) {
             return Ok(Arc::clone(instance));
         }
         match Target::Name(name.to_string()).open() {
@@ -128,14 +195,37 @@ impl Agent {
 
     /// Looks no more after an instance, and leaves in its namespace what is there; whether there was one.
     pub fn forget(&self, name: &Name) -> bool {
-        let forgotten = self.instances().remove(name);
+        let forgotten = self.known().remove(name);
         forgotten.inspect(|instance| instance.end()).is_some()
+    }
+
+    /// Takes away from an instance's namespace what is of ours, and forgets it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::instance`] and [`Instance::order`]; it is looked after as before then.
+    pub async fn remove(&self, name: &Name) -> Result<Done, Error> {
+        let instance = self.instance(name)?;
+        // What it has ordered is carried out before; it would shape again what is cleared.
+        instance.part().await;
+        match instance.order(Order::Clear, Callback::default()).await {
+            Ok(done) => {
+                self.forget(name);
+                Ok(done)
+            }
+            Err(error) => {
+                if let Some(testground) = &instance.registration().testground {
+                    instance.accompany(Sidecar::new(testground)?.run(self.clone(), Arc::clone(&instance)));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// All instances: the registered ones, and the namespaces that `ip netns` knows.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.instances().keys().map(ToString::to_string).collect();
+        let mut names: Vec<String> = self.known().instances.keys().map(ToString::to_string).collect();
         let found = netns::list().into_iter().filter_map(|found| match found.name {
             netns::Name::Name(name) => Some(name),
             netns::Name::Pid(_) => None,
@@ -149,7 +239,7 @@ impl Agent {
     /// Those that are looked after.
     #[must_use]
     pub fn registered(&self) -> Vec<Arc<Instance>> {
-        self.instances().values().cloned().collect()
+        self.known().instances.values().cloned().collect()
     }
 
     /// Forgets instances whose namespaces are gone, for as long as it runs. Orders that still wait for one fail, and whoever waits is told.
@@ -160,10 +250,10 @@ impl Agent {
             let gone = instances.iter().filter(|instance| !instance.is_there());
             for instance in gone {
                 tracing::info!(instance = %instance.name(), "the namespace is gone");
-                let mut instances = self.instances();
+                let mut known = self.known();
                 // Another may have taken the name meanwhile.
-                if instances.get(instance.name()).is_some_and(|now| Arc::ptr_eq(now, instance)) {
-                    instances.remove(instance.name());
+                if known.instances.get(instance.name()).is_some_and(|now| Arc::ptr_eq(now, instance)) {
+                    known.remove(instance.name());
                 }
                 instance.end();
             }
@@ -172,13 +262,14 @@ impl Agent {
 
     /// Takes no more orders, and waits until those that were taken are carried out.
     pub async fn finish(&self) {
-        let instances = std::mem::take(&mut *self.instances());
+        // Still written down: the next agent looks after them.
+        let instances = std::mem::take(&mut self.known().instances);
         for instance in instances.into_values() {
             instance.finish().await;
         }
     }
 
-    fn instances(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Instance>>> {
-        self.shared.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

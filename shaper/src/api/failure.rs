@@ -94,6 +94,7 @@ impl From<agent::Error> for Refusal {
             Error::NotFound { .. } => Self::not_found(message),
             Error::Usage(_) => Self::usage(message),
             Error::Taken { .. } => Self::new(StatusCode::CONFLICT, "taken", message),
+            Error::Journal(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", message),
             Error::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", message),
             Error::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message),
             Error::Gone { .. } => Self::new(StatusCode::GONE, "gone", message),
@@ -110,7 +111,7 @@ impl From<states::Error> for Refusal {
             Error::Forgotten { .. } => Self::new(StatusCode::GONE, "gone", message),
             Error::Name { .. } => Self::usage(message),
             Error::Server { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unreachable", message),
-            Error::States { .. } | Error::Topics { .. } | Error::Bytes { .. } => {
+            Error::States { .. } | Error::Topics { .. } | Error::Bytes { .. } | Error::Journal { .. } => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", message)
             }
         }

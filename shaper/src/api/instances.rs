@@ -61,10 +61,7 @@ pub(super) async fn remove(
     State(agent): State<Agent>,
     InPath(name): InPath<Name>,
 ) -> Result<Json<Done>, Refusal> {
-    let instance = agent.instance(&name)?;
-    let done = instance.order(Order::Clear, Callback::default()).await?;
-    agent.forget(&name);
-    Ok(Json(done))
+    Ok(Json(agent.remove(&name).await?))
 }
 
 async fn told(instance: &Instance) -> Result<Shown, Refusal> {

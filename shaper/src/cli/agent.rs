@@ -1,7 +1,7 @@
 //! `shaper agent`: looks after many instances, driven over its API, until it is told to end.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use super::args::{AgentArgs, OnExit, StatesAt};
 use super::exit::{Code, Failure};
 use super::{failure, output};
-use crate::agent::{self, Agent, Callback, Order, Registration, Strict, privileges};
+use crate::agent::{self, Agent, Registration, Strict, privileges};
 use crate::api::{self, Listener, Token};
+use crate::journal;
 use crate::probe::{self, Cap};
 use crate::states::States;
 use crate::testground::remote::Remote;
@@ -77,7 +78,7 @@ async fn serve(
     sync: Option<TcpListener>,
 ) -> Result<(), Failure> {
     let states = match &args.states {
-        StatesAt::Memory => States::memory(),
+        StatesAt::Memory => States::journalled(&kept(args, "states")).map_err(unwritten)?,
         StatesAt::Server(url) => {
             let unreachable = |error| Failure::new(Code::Unreachable, anyhow::Error::from(error));
             States::redis(url).await.map_err(unreachable)?
@@ -91,6 +92,7 @@ async fn serve(
             Agent::beside(states, States::elsewhere(Remote::connect(address).await.map_err(unreachable)?))
         }
     };
+    agent.remember(&kept(args, "instances")).map_err(unwritten)?;
     let listen =
         std::iter::once(&unix).chain(tcp.iter().map(|(tcp, _)| tcp)).map(Listener::address).collect();
     let mut servers = JoinSet::new();
@@ -118,7 +120,8 @@ async fn serve(
     if args.json {
         output::stream(output::json_line(&ready)?.as_bytes())?;
     } else {
-        output::narrate(format_args!("ready: {}", ready.listen.join(", ")));
+        let sync = ready.sync.iter().map(|address| format!(", sync {address}"));
+        output::narrate(format_args!("ready: {}{}", ready.listen.join(", "), sync.collect::<String>()));
     }
 
     tokio::select! {
@@ -138,7 +141,22 @@ async fn serve(
         let late = anyhow::anyhow!("not all that was under way ended in {} s", END_WITHIN.as_secs());
         return Err(Failure::new(Code::Failed, late));
     }
+    if args.on_exit == OnExit::Clear {
+        for what in ["states", "instances"] {
+            // What stays is not wrong: of nothing that is there.
+            let _ = std::fs::remove_file(kept(args, what));
+        }
+    }
     Ok(())
+}
+
+/// Where the agent keeps what outlives it: beside its socket, which no two agents have at once.
+fn kept(args: &AgentArgs, what: &str) -> PathBuf {
+    args.listen.with_extension(what)
+}
+
+fn unwritten(error: journal::Error) -> Failure {
+    Failure::new(Code::Failed, error)
 }
 
 async fn told_to_end() -> Result<(), Failure> {
@@ -156,7 +174,7 @@ async fn told_to_end() -> Result<(), Failure> {
 async fn end(agent: &Agent, on_exit: OnExit) {
     if on_exit == OnExit::Clear {
         for instance in agent.registered() {
-            if let Err(error) = instance.order(Order::Clear, Callback::default()).await {
+            if let Err(error) = agent.remove(instance.name()).await {
                 tracing::error!(instance = %instance.name(), %error, "cannot clear it");
             }
         }

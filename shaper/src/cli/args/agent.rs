@@ -36,8 +36,8 @@ pub struct AgentArgs {
     /// With --sync: only an instance itself may publish about its network, known by the address that it comes from
     #[arg(long, help_heading = "Testground", requires = "sync")]
     pub strict: bool,
-    /// Where states and topics are kept: `memory`, which goes with the agent, or a Redis or Valkey server that agents on many hosts share,
-    /// such as `redis://:password@host:6379/0`
+    /// Where states and topics are kept: `memory`, of this agent and of the next one that listens at the same path, or a Redis or Valkey
+    /// server that agents on many hosts share, such as `redis://:password@host:6379/0`
     #[arg(long, value_name = "memory|URL", default_value = "memory", help_heading = "States", value_parser = value::states)]
     pub states: StatesAt,
     /// Look after the namespace that the agent itself runs in, as instance `self`
