@@ -1,13 +1,17 @@
 //! Where the API listens.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Group;
+
+/// An agent waits longer for what a client has to say, and no other process keeps its socket for so long.
+const LASTS: Duration = Duration::from_millis(500);
 
 /// Why nobody can be listened to.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +76,16 @@ impl Listener {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
         }
-        match UnixStream::connect(path) {
-            Ok(_) => return Err(ListenError::InUse { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path).map_err(failed("take away the old socket at"))?;
+        loop {
+            match UnixStream::connect(path) {
+                Ok(stream) if lasts(&stream) => return Err(ListenError::InUse { path: path.to_owned() }),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path).map_err(failed("take away the old socket at"))?;
+                    break;
+                }
+                Err(_) => break,
             }
-            Err(_) => {}
         }
         // Nobody else may connect in the moment before the mode is set.
         let before = umask(Mode::from_bits_truncate(0o177));
@@ -112,6 +120,13 @@ impl Listener {
                 .map_or_else(|_| "http".to_owned(), |address| format!("http://{address}")),
         }
     }
+}
+
+/// Whether somebody is there to speak to. A relay that an agent was about to start when it was killed has the agent's socket until it
+/// becomes the relay.
+fn lasts(mut stream: &UnixStream) -> bool {
+    let is_bounded = stream.set_read_timeout(Some(LASTS)).is_ok();
+    is_bounded && stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl Drop for Listener {
