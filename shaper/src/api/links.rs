@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 use super::body::{InPath, Text};
+use super::callback::Said;
 use super::instances::{blocking, make};
 use crate::agent::{Agent, Callback, Done, Name};
 use crate::attachment::{Attachment, Survey};
@@ -29,8 +30,9 @@ struct Config {
 }
 
 impl Config {
-    fn read(text: &str, link: &str) -> Result<Self, Refusal> {
-        let (document, callback) = split(text)?;
+    fn read(text: &str, name: &Name, link: &str) -> Result<Self, Refusal> {
+        let (document, said) = split(text)?;
+        let callback = said.read(name)?;
         let document = Document::parse(&document, Format::Json).map_err(Refusal::usage)?;
         if let Some(dev) = document.dev.as_deref().filter(|dev| *dev != link) {
             return Err(Refusal::usage(format!(
@@ -44,19 +46,18 @@ impl Config {
 }
 
 /// Parts the callback from the rules, which have a schema of their own.
-fn split(text: &str) -> Result<(String, Callback), Refusal> {
+fn split(text: &str) -> Result<(String, Said), Refusal> {
     let usage = |error: serde_json::Error| Refusal::usage(format!("the body: {error}"));
     // Where nothing is said of a callback, a document of thousands of rules is not read twice.
     if !text.contains("callback_") {
-        return Ok((text.to_owned(), Callback::default()));
+        return Ok((text.to_owned(), Said::default()));
     }
     let Value::Object(mut all) = serde_json::from_str(text).map_err(usage)? else {
         return Err(Refusal::usage("the body is not an object: write `{\"rules\": [...]}`"));
     };
-    let said = ["callback_state", "callback_target"];
-    let said: Map<_, _> = said.iter().filter_map(|key| all.remove_entry(*key)).collect();
-    let callback = serde_json::from_value(Value::Object(said)).map_err(usage)?;
-    Ok((Value::Object(all).to_string(), callback))
+    let said: Map<_, _> = Said::MEMBERS.iter().filter_map(|key| all.remove_entry(*key)).collect();
+    let said = serde_json::from_value(Value::Object(said)).map_err(usage)?;
+    Ok((Value::Object(all).to_string(), said))
 }
 
 pub(super) async fn put(
@@ -64,7 +65,7 @@ pub(super) async fn put(
     InPath((name, link)): Link,
     Text(text): Text,
 ) -> Result<Json<Done>, Refusal> {
-    let Config { file, callback } = Config::read(&text, &link)?;
+    let Config { file, callback } = Config::read(&text, &name, &link)?;
     let wanted = Wanted::of_file(&file).map_err(Refusal::usage)?;
     make(&agent, &name, wanted, callback).await
 }
@@ -74,7 +75,7 @@ pub(super) async fn patch(
     InPath((name, link)): Link,
     Text(text): Text,
 ) -> Result<Json<Done>, Refusal> {
-    let Config { file, callback } = Config::read(&text, &link)?;
+    let Config { file, callback } = Config::read(&text, &name, &link)?;
     let wanted = Wanted::beside(&file).map_err(Refusal::usage)?;
     make(&agent, &name, wanted, callback).await
 }

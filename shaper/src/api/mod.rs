@@ -11,6 +11,7 @@
 //! | `PUT`, `DELETE /v1/instances/NAME/policy` | the routing policy |
 //! | `GET /v1/states`, `GET /v1/states/STATE` | how often states were signalled; with `target`, waits |
 //! | `POST /v1/states/STATE` | signals |
+//! | `DELETE /v1/states` | forgets all states and topics of a run |
 //! | `GET /v1/events` | what happens to states, as server-sent events |
 //! | `GET /metrics`, `GET /healthz`, `GET /v1/openapi.json` | for machines |
 //!
@@ -18,6 +19,7 @@
 
 mod auth;
 mod body;
+mod callback;
 mod events;
 mod failure;
 mod instances;
@@ -61,7 +63,7 @@ pub fn router(agent: Agent) -> Router {
             get(links::show).put(links::put).patch(links::patch).delete(links::clear),
         )
         .route("/v1/instances/{name}/policy", get(policy::show).put(policy::put).delete(policy::clear))
-        .route("/v1/states", get(states::list))
+        .route("/v1/states", get(states::list).delete(states::forget))
         .route("/v1/states/{state}", get(states::read).post(states::signal))
         .route("/v1/events", get(events::stream))
         .route("/v1/openapi.json", get(openapi))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use super::body::{self, InPath};
+use super::callback::Said;
 use super::instances::{look, make};
 use crate::agent::{Agent, Callback, Done, Name};
 use crate::policy::{self, Keep, Policy};
@@ -23,6 +24,7 @@ pub(super) struct Asked {
     dev: Option<String>,
     callback_state: Option<String>,
     callback_target: Option<u64>,
+    callback_once: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -48,8 +50,12 @@ pub(super) async fn put(
         Err(error) => return Err(Refusal::usage(format!("policy: {error}"))),
     };
     let wanted = Wanted { dev: asked.dev, policy: Some(routing), ..Wanted::default() };
-    let callback =
-        Callback { state: asked.callback_state, target: asked.callback_target, ..Callback::default() };
+    let said = Said {
+        callback_state: asked.callback_state,
+        callback_target: asked.callback_target,
+        callback_once: asked.callback_once,
+    };
+    let callback = said.read(&name)?;
     make(&agent, &name, wanted, callback).await
 }
 

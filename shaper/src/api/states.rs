@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::Refusal;
 use super::body::{Asked, InPath};
 use crate::agent::Agent;
-use crate::states::Reading;
+use crate::states::{Reading, is_zero};
 use crate::units::Delay;
 
 /// How long a call waits when nothing is said.
@@ -43,6 +43,19 @@ pub(super) struct Signalled {
     seq: u64,
 }
 
+#[derive(Serialize)]
+pub(super) struct Forgotten {
+    /// How many states and topics.
+    forgotten: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Once {
+    /// What tells this signal from all others: who asks again does not signal again.
+    once: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wait {
@@ -57,11 +70,6 @@ pub(super) struct Wait {
 pub(super) struct Prefix {
     #[serde(default)]
     prefix: String,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 fn told(state: String, reading: &Reading, reached: Option<bool>) -> Told {
@@ -82,9 +90,26 @@ pub(super) async fn list(
 pub(super) async fn signal(
     State(agent): State<Agent>,
     InPath(state): InPath<String>,
+    Asked(Once { once }): Asked<Once>,
 ) -> Result<Json<Signalled>, Refusal> {
-    let seq = agent.states().signal(&state).await?;
+    let seq = match once {
+        Some(once) => agent.states().signal_once(&state, &once).await?,
+        None => agent.states().signal(&state).await?,
+    };
     Ok(Json(Signalled { state, seq }))
+}
+
+/// Drops all states and topics whose names begin so; not simply all of them, which nobody means who forgets to say what.
+pub(super) async fn forget(
+    State(agent): State<Agent>,
+    Asked(Prefix { prefix }): Asked<Prefix>,
+) -> Result<Json<Forgotten>, Refusal> {
+    if prefix.is_empty() {
+        return Err(Refusal::usage(
+            "prefix: say how the names begin of what is to be forgotten, such as `run:r1:`",
+        ));
+    }
+    Ok(Json(Forgotten { forgotten: agent.states().forget(&prefix).await? }))
 }
 
 /// Reads a state; with a target, when that is reached or the time is over.
