@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -20,7 +21,9 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Agent {
     child: Child,
-    directory: Directory,
+    directory: Arc<Directory>,
+    /// Bytes of the log that those said who were here before.
+    said_before: u64,
 }
 
 impl Agent {
@@ -30,9 +33,25 @@ impl Agent {
     /// # Panics
     /// When it ends, or is not ready within 20 s; with what it said.
     #[track_caller]
-    pub fn start(node: &Node, mut command: Command, args: &[&str]) -> Self {
-        let directory = Directory::new();
+    pub fn start(node: &Node, command: Command, args: &[&str]) -> Self {
+        Self::start_in(Arc::new(Directory::new()), node, command, args)
+    }
+
+    /// Kills it, and starts another one in its place, as [`Agent::start`] does: at the same socket, with what this one had written down.
+    ///
+    /// # Panics
+    /// As [`Agent::start`].
+    #[track_caller]
+    pub fn killed_and_started(self, node: &Node, command: Command, args: &[&str]) -> Self {
+        let directory = Arc::clone(&self.directory);
+        self.end_by(Signal::SIGKILL);
+        Self::start_in(directory, node, command, args)
+    }
+
+    #[track_caller]
+    fn start_in(directory: Arc<Directory>, node: &Node, mut command: Command, args: &[&str]) -> Self {
         let log = log(&directory);
+        let said_before = fs::metadata(&log).map_or(0, |log| log.len());
         let log = OpenOptions::new().create(true).append(true).open(&log);
         let log = log.expect("a file can be made in a directory of our own");
         command
@@ -45,7 +64,7 @@ impl Agent {
         node.host(&mut command);
         progress::note("starting the agent");
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start the agent: {error}"));
-        let mut agent = Self { child, directory };
+        let mut agent = Self { child, directory, said_before };
         wait::until("the agent is ready", READY_WITHIN, || {
             let said = agent.log();
             if let Some(status) = agent.child.try_wait().expect("our own child can be waited for") {
@@ -90,7 +109,9 @@ impl Agent {
 
     /// Returns what it said so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(log(&self.directory)).unwrap_or_default()
+        let all = fs::read(log(&self.directory)).unwrap_or_default();
+        let before = usize::try_from(self.said_before).expect("a log fits into memory").min(all.len());
+        String::from_utf8_lossy(&all[before..]).into_owned()
     }
 
     /// Ends it by a signal, and waits until it has ended.

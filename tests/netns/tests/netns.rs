@@ -6,6 +6,8 @@ mod achieved;
 mod address;
 #[path = "netns/agent.rs"]
 mod agent;
+#[path = "netns/agent_killed.rs"]
+mod agent_killed;
 #[path = "netns/bandwidth.rs"]
 mod bandwidth;
 #[path = "netns/bottleneck.rs"]
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
             policy::cases(),
             address::cases(),
             agent::cases(),
+            agent_killed::cases(),
             sdk::cases(),
             leftovers::cases(),
         ]

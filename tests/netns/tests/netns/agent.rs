@@ -19,7 +19,7 @@ use shaper_netns_tests::redis::{self, Redis};
 use shaper_netns_tests::world::{GONE_WITHIN, World};
 use shaper_netns_tests::{http, wait};
 
-const LINK: &str = "/v1/instances/inst/links/eth0";
+pub(crate) const LINK: &str = "/v1/instances/inst/links/eth0";
 const POLICY: &str = "/v1/instances/inst/policy";
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -28,15 +28,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::once("agent_signals_once_and_tells_who_waits_in_vain", Load::Light, callbacks),
         Case::once("agent_carries_out_orders_in_the_order_they_come", Load::Light, in_order),
         Case::once("agent_sets_and_takes_back_a_policy", Load::Light, policy),
-        Case::once("agent_killed_leaves_what_is_in_force_to_the_next", Load::Timing, killed),
         Case::once("agent_told_to_end_keeps_or_clears", Load::Light, ends),
         Case::once("agent_has_only_the_privileges_it_uses", Load::Light, privileges),
         Case::once("agent_takes_tcp_calls_with_its_token_alone", Load::Light, token),
         Case::once("agent_strict_lets_an_instance_publish_about_its_own_network", Load::Light, strict),
         Case::once("agent_shares_states_by_a_server_that_is_killed_in_between", Load::Light, shared)
-            .when(|| redis::program().map(drop))
-            .deadline(Duration::from_secs(60)),
-        Case::once("agent_goes_on_where_a_killed_one_was_and_signals_nothing_twice", Load::Timing, goes_on)
             .when(|| redis::program().map(drop))
             .deadline(Duration::from_secs(60)),
         Case::once(
@@ -59,20 +55,20 @@ fn agent_with(world: &World, args: &[&str]) -> Agent {
     agent
 }
 
-fn agent(world: &World) -> Agent {
+pub(crate) fn agent(world: &World) -> Agent {
     agent_with(world, &[])
 }
 
 /// Makes a call that succeeds.
 #[track_caller]
-fn call(agent: &Agent, method: &str, target: &str, body: &Value) -> Value {
+pub(crate) fn call(agent: &Agent, method: &str, target: &str, body: &Value) -> Value {
     let (status, answer) = agent.call(method, target, &body.to_string());
     assert_eq!(status, 200, "{method} {target} {body}: {answer}");
     serde_json::from_str(&answer).unwrap_or(Value::String(answer))
 }
 
 #[track_caller]
-fn refused(agent: &Agent, method: &str, target: &str, body: &Value) -> (u16, String) {
+pub(crate) fn refused(agent: &Agent, method: &str, target: &str, body: &Value) -> (u16, String) {
     let (status, answer) = agent.call(method, target, &body.to_string());
     assert!(status >= 400, "{method} {target} {body}: {status} {answer}");
     let answer: Value = serde_json::from_str(&answer).expect("a refusal is JSON");
@@ -80,7 +76,7 @@ fn refused(agent: &Agent, method: &str, target: &str, body: &Value) -> (u16, Str
 }
 
 #[track_caller]
-fn count(agent: &Agent, state: &str) -> u64 {
+pub(crate) fn count(agent: &Agent, state: &str) -> u64 {
     call(agent, "GET", &format!("/v1/states/{state}"), &json!({}))["count"]
         .as_u64()
         .expect("a count is a number")
@@ -180,22 +176,6 @@ fn policy(_: &Context) {
     before.expect_same(&world.snapshot());
 }
 
-fn killed(_: &Context) {
-    let world = World::new();
-    let baseline_ns = world.baseline_ns();
-    let first = agent(&world);
-    let rules = json!({ "rules": [{ "latency": "20ms" }] });
-    assert_eq!(call(&first, "PUT", LINK, &rules)["outcome"], "added");
-    let objects = world.bpf_objects();
-    first.end_by(Signal::SIGKILL);
-    world.expect_rtt(baseline_ns + 20e6);
-    let second = agent(&world);
-    assert_eq!(call(&second, "PUT", LINK, &rules)["outcome"], "unchanged");
-    assert!(world.bpf_objects() == objects, "the same programs and maps");
-    world.expect_rtt(baseline_ns + 20e6);
-    call(&second, "DELETE", LINK, &json!({}));
-}
-
 fn ends(_: &Context) {
     let world = World::new();
     let before = world.snapshot();
@@ -293,14 +273,14 @@ fn metrics(_: &Context) {
 
 /// Makes `inst` known as instance `a` of a run.
 #[track_caller]
-fn register_in_run(agent: &Agent, world: &World) {
+pub(crate) fn register_in_run(agent: &Agent, world: &World) {
     let testground = json!({ "hostname": "a", "run": "r", "plan": "p", "case": "c", "dev": "eth0" });
     agent.register("a", &json!({ "ns": world.inst.path(), "testground": testground }));
 }
 
 /// Has that instance configured by its sidecar, `agent`.
 #[track_caller]
-fn configure(world: &World, sync: SocketAddr, agent: &Agent) {
+pub(crate) fn configure(world: &World, sync: SocketAddr, agent: &Agent) {
     publish(&world.inst, sync, "a").unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
 }
 
@@ -379,39 +359,6 @@ fn shared(_: &Context) {
         assert!(told.contains("there is no link `eth9`"), "{told}");
     });
     call(&one, "DELETE", LINK, &json!({}));
-}
-
-fn goes_on(_: &Context) {
-    let world = World::new();
-    let baseline_ns = world.baseline_ns();
-    let redis = Redis::start(&world.peer);
-    let sync = SocketAddr::new(world.peer.ipv4(0), 5050);
-    let start = || {
-        let args = ["--sync", &sync.to_string(), "--states", &redis.url()];
-        let agent = Agent::start(&world.peer, world.command(), &args);
-        register_in_run(&agent, &world);
-        agent
-    };
-    let run = Run::new("r", "p", "c").expect("names without colons");
-    let counts = |agent: &Agent| ["network-initialized", "done"].map(|state| count(agent, &run.state(state)));
-    let one = start();
-    configure(&world, sync, &one);
-    world.expect_rtt(baseline_ns + 10e6);
-    assert_eq!(counts(&one), [1, 1]);
-    let objects = world.bpf_objects();
-    one.end_by(Signal::SIGKILL);
-
-    let other = start();
-    wait::until("the other agent goes on", GONE_WITHIN, || {
-        other.log().contains("goes on behind").then_some(())
-    });
-    configure(&world, sync, &other);
-    let state = format!("/v1/states/{}?target=2", run.state("done"));
-    assert_eq!(call(&other, "GET", &state, &json!({}))["count"], 2);
-    assert_eq!(counts(&other), [1, 2]);
-    assert!(world.bpf_objects() == objects, "the same programs and maps");
-    world.expect_rtt(baseline_ns + 10e6);
-    call(&other, "DELETE", "/v1/instances/a", &json!({}));
 }
 
 fn connected(_: &Context) {
