@@ -9,7 +9,7 @@ use serde::Serialize;
 use self::asked::Asked;
 use super::args::ApplyArgs;
 use super::exit::{Code, Failure};
-use super::{failure, output, policy};
+use super::{failure, output, policy, target};
 use crate::engine::Outcome;
 use crate::shape::{Chance, EngineChoice, Named as _, Shape};
 use crate::units::Probability;
@@ -35,8 +35,8 @@ struct Applied<'a> {
 }
 
 pub(super) fn run(args: &ApplyArgs) -> Result<(), Failure> {
-    let Some(target) = args.target.target() else {
-        return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
+    let Some(target) = target::of(&args.target)? else {
+        return Err(Failure::new(Code::Usage, anyhow::anyhow!(target::WHICH)));
     };
     if policy::is_alone(args)? {
         return policy::run(args, &target);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::ClearArgs;
 use super::exit::Failure;
-use super::{failure, output};
+use super::{failure, output, target};
 use crate::engine::{self, Clearance, Cleared, Session};
 use crate::probe::{self, Cap};
 use crate::rules::To;
@@ -53,7 +53,7 @@ pub(super) fn run(args: ClearArgs) -> Result<(), Failure> {
 }
 
 fn namespaces(args: &ClearArgs) -> Result<Vec<(String, Netns)>, Failure> {
-    if let Some(target) = args.target.target() {
+    if let Some(target) = target::of(&args.target)? {
         return Ok(vec![(target.to_string(), target.open().map_err(failure::netns)?)]);
     }
     // One that vanished since it was listed is clear.

@@ -12,7 +12,7 @@ Exit codes:
   2  wrong usage, or a shape that cannot be; nothing was changed
   3  a permission is missing (the message names the capability)
   4  this kernel lacks what it takes (the message names it, and an engine that would work)
-  5  the agent does not answer";
+  5  the agent, or the container runtime, does not answer";
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {

@@ -13,6 +13,7 @@ mod doctor;
 mod policy;
 mod relay;
 mod show;
+mod target;
 mod trace;
 
 use std::process::ExitCode;

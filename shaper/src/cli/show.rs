@@ -9,7 +9,7 @@ use super::apply::describe;
 use super::args::ShowArgs;
 use super::exit::{Code, Failure};
 use super::policy::describe as describe_policy;
-use super::{failure, output};
+use super::{failure, output, target};
 use crate::achieved::{Achieved, Quantity};
 use crate::attachment::{Attachment, Survey};
 use crate::measure::clock;
@@ -50,7 +50,7 @@ pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
         return print_file(&args, format);
     }
     let mut body = Body { attachments: Vec::new(), policies: Vec::new() };
-    match args.target.target() {
+    match target::of(&args.target)? {
         Some(target) => {
             let netns = target.open().map_err(failure::netns)?;
             look(&target.to_string(), &netns, &mut body)?;
@@ -69,8 +69,7 @@ pub(super) fn run(args: ShowArgs) -> Result<(), Failure> {
 /// Prints the rules of one link as `apply -f` takes them.
 fn print_file(args: &ShowArgs, format: Format) -> Result<(), Failure> {
     let usage = |words: String| Failure::new(Code::Usage, anyhow::anyhow!(words));
-    let target =
-        args.target.target().ok_or_else(|| usage("say which namespace: --ns, --pid or --self".into()))?;
+    let target = target::of(&args.target)?.ok_or_else(|| usage(target::WHICH.into()))?;
     let netns = target.open().map_err(failure::netns)?;
     let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
     let survey = Survey::take(&mut socket).map_err(failure::netlink)?;

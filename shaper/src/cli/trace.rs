@@ -13,7 +13,7 @@ use nix::sys::signalfd::SignalFd;
 
 use super::args::TraceArgs;
 use super::exit::{Code, Failure};
-use super::{failure, output};
+use super::{failure, output, target};
 use crate::attachment::{Attachment, Survey};
 use crate::measure::clock;
 use crate::netlink::Socket;
@@ -34,8 +34,8 @@ const RENEW_NS: u64 = LEASE_NS / 4;
 const BATCH: usize = 1024;
 
 pub(super) fn run(args: TraceArgs) -> Result<(), Failure> {
-    let Some(target) = args.target.target() else {
-        return Err(Failure::new(Code::Usage, anyhow::anyhow!("say which namespace: --ns, --pid or --self")));
+    let Some(target) = target::of(&args.target)? else {
+        return Err(Failure::new(Code::Usage, anyhow::anyhow!(target::WHICH)));
     };
     probe::require(&[Cap::NetAdmin, Cap::SysAdmin, Cap::Bpf]).map_err(failure::probe)?;
     let netns = target.open().map_err(failure::netns)?;

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::{Code, Failure};
-use crate::{bpf, engine, netlink, policy, probe, report, target, wanted};
+use crate::{bpf, docker, engine, http, netlink, policy, probe, report, target, wanted};
 
 const DOCTOR: &str = "`shaper doctor` shows what this kernel can do";
 
@@ -14,6 +14,28 @@ pub(crate) fn netns(error: target::netns::Error) -> Failure {
             .hint("entering another namespace takes CAP_SYS_ADMIN: run as root"),
         Error::NotFound { .. } | Error::NotANamespace { .. } => Failure::new(Code::Usage, error),
         _ => Failure::new(Code::Failed, error),
+    }
+}
+
+pub(crate) fn docker(error: docker::Error) -> Failure {
+    use docker::Error;
+    match error {
+        Error::Http(http::Error::Connect { ref source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Failure::new(Code::Permission, error)
+                .hint("the runtime's socket is for root, and for members of its group")
+        }
+        Error::Http(_) => Failure::new(Code::Unreachable, error)
+            .hint("start it, or say with DOCKER_HOST=unix://PATH where it listens; --pid needs no runtime"),
+        Error::Host { .. }
+        | Error::Name { .. }
+        | Error::NotFound { .. }
+        | Error::NotRunning { .. }
+        | Error::HostNetwork { .. } => Failure::new(Code::Usage, error),
+        Error::Answer { .. } | Error::Elsewhere { .. } | Error::Runtime { .. } => {
+            Failure::new(Code::Failed, error)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::{rules, shape};
 
-pub(crate) use causes::{bpf, engine, netlink, netns, probe, report, wanted};
+pub(crate) use causes::{bpf, docker, engine, netlink, netns, probe, report, wanted};
 
 /// What the exit code of `shaper` means; the numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Code {
     Permission = 3,
     /// This kernel lacks what it takes; the message says what, and which engine would work.
     Unsupported = 4,
-    /// The agent does not answer.
+    /// The agent, or the container runtime, does not answer.
     Unreachable = 5,
 }
 

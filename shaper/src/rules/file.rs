@@ -8,7 +8,7 @@ mod format;
 mod json;
 mod node;
 mod read;
-mod suggest;
+pub(crate) mod suggest;
 mod toml;
 mod write;
 mod yaml;

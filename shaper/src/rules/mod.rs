@@ -39,6 +39,6 @@ pub const TIME_LIMIT_MAX: Delay = Delay::from_secs(365 * 24 * 3_600);
 pub(crate) const TIME_LIMIT_RANGE: &str = "give from 1ms to 8760h (a year), such as `30s`";
 
 #[cfg(test)]
-mod any;
+pub(crate) mod any;
 #[cfg(test)]
 mod tests;

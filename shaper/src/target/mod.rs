@@ -17,6 +17,13 @@ pub enum Target {
     Path(PathBuf),
     /// The one that a process runs in.
     Pid(u32),
+    /// The one of a container, as it was found: by its name or id, with a process in it.
+    Container {
+        /// What the user calls it.
+        name: String,
+        /// The process.
+        pid: u32,
+    },
     /// The one that this command runs in.
     Own,
 }
@@ -81,7 +88,7 @@ impl Target {
         match self {
             Self::Name(name) => Netns::open_name(name),
             Self::Path(path) => Netns::open_path(path),
-            Self::Pid(pid) => Netns::open_pid(*pid),
+            Self::Pid(pid) | Self::Container { pid, .. } => Netns::open_pid(*pid),
             Self::Own => Netns::current(),
         }
     }
@@ -92,19 +99,22 @@ impl Target {
         match self {
             Self::Name(name) => Some(PathBuf::from("/run/netns").join(name)),
             Self::Path(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
-            Self::Pid(pid) => Some(PathBuf::from(format!("/proc/{pid}/ns/net"))),
+            Self::Pid(pid) | Self::Container { pid, .. } => {
+                Some(PathBuf::from(format!("/proc/{pid}/ns/net")))
+            }
             Self::Own => None,
         }
     }
 }
 
-/// As `--ns`, `--pid` or `--self` would name it.
+/// As `--ns`, `--pid`, `--container` or `--self` would name it.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Path(path) => path.display().fmt(f),
             Self::Pid(pid) => write!(f, "pid {pid}"),
+            Self::Container { name, .. } => write!(f, "container {name}"),
             Self::Own => f.write_str("self"),
         }
     }

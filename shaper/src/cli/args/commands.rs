@@ -12,7 +12,7 @@ use crate::wanted::Ipv4;
 
 /// Flags of `shaper apply`.
 #[derive(Args, Clone, Debug)]
-#[command(group(ArgGroup::new("which").args(["ns", "pid", "own"]).required(true)))]
+#[command(group(ArgGroup::new("which").args(["ns", "pid", "container", "own"]).required(true)))]
 #[command(after_help = concat_help(&[APPLY_EXAMPLES, exit::HELP]))]
 pub struct ApplyArgs {
     /// Where.
@@ -70,6 +70,7 @@ Examples:
   shaper apply --ns inst-1 --latency 100ms
   shaper apply --ns inst-1 --latency 40ms --jitter 5ms --distribution normal
   shaper apply --pid 4242 --dev eth0 --bandwidth 10mbit --queue 64kb
+  shaper apply --container web-1 --latency 100ms
   shaper apply --ns inst-1 --loss 1% --duplicate 0.1% --corrupt 0.01%
   shaper apply --ns inst-1 --latency 20ms --loss-gemodel 1%,10% --seed 42
   shaper apply --self --direction both --latency 20ms --for 30s --dry-run
@@ -100,7 +101,7 @@ pub struct ShowArgs {
 }
 
 const SHOW_EXAMPLES: &str = "\
-Without --ns, --pid or --self, every namespace that can be found is shown.
+Without --ns, --pid, --container or --self, every namespace that can be found is shown.
 
 Examples:
   shaper show
@@ -109,7 +110,7 @@ Examples:
 
 /// Flags of `shaper clear`.
 #[derive(Args, Clone, Debug)]
-#[command(group(ArgGroup::new("which").args(["ns", "pid", "own", "all"]).required(true).multiple(false)))]
+#[command(group(ArgGroup::new("which").args(["ns", "pid", "container", "own", "all"]).required(true).multiple(false)))]
 #[command(after_help = concat_help(&[CLEAR_EXAMPLES, exit::HELP]))]
 pub struct ClearArgs {
     /// Where; nothing with `--all`.

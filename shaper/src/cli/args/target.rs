@@ -16,13 +16,16 @@ pub struct TargetArgs {
     /// The network namespace that this process runs in
     #[arg(long, value_name = "PID", value_parser = value::pid)]
     pid: Option<u32>,
+    /// The network namespace of a container, by its name or the beginning of its id
+    #[arg(long, value_name = "NAME|ID")]
+    pub container: Option<String>,
     /// The network namespace that this command itself runs in
     #[arg(long = "self")]
     own: bool,
 }
 
 impl TargetArgs {
-    /// The namespace named, if one is.
+    /// The namespace named, if one is by something else than a container.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         let own = self.own.then_some(Target::Own);

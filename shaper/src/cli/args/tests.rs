@@ -138,6 +138,22 @@ fn show_takes_no_target_or_one() {
 }
 
 #[test]
+fn every_command_with_a_target_takes_a_container_in_its_place() {
+    for line in ["apply --latency 1ms", "show", "clear", "trace"] {
+        let line = format!("shaper {line} --container web-1");
+        let target = match parse(&line) {
+            Ok(Command::Apply(args)) => args.target,
+            Ok(Command::Show(args)) => args.target,
+            Ok(Command::Clear(args)) => args.target,
+            Ok(Command::Trace(args)) => args.target,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!((target.container.as_deref(), target.target()), (Some("web-1"), None));
+        assert!(parse(&format!("{line} --pid 7")).is_err(), "{line}");
+    }
+}
+
+#[test]
 fn demo_has_a_shape_of_its_own() {
     for (line, latency, seed) in [
         ("shaper demo", DEMO_LATENCY, None),

@@ -11,7 +11,7 @@ use crate::trace::Fate;
 
 /// Flags of `shaper trace`.
 #[derive(Args, Clone, Debug)]
-#[command(group(ArgGroup::new("which").args(["ns", "pid", "own"]).required(true)))]
+#[command(group(ArgGroup::new("which").args(["ns", "pid", "container", "own"]).required(true)))]
 #[command(after_help = concat_help(&[EXAMPLES, exit::HELP]))]
 pub struct TraceArgs {
     /// Where.

@@ -27,7 +27,7 @@ pub(super) fn advice(key: &str, known: &[&str]) -> String {
 }
 
 /// The one of `known` that `key` most looks like, the first where several do.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let key: Vec<char> =
         key.chars().take(KEY_CHARS).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect();
     let other = OTHER_NAMES.iter().find(|(other, _)| other.chars().eq(key.iter().copied()));
