@@ -60,7 +60,11 @@ pub struct Instance {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
     companion: Mutex<Option<JoinHandle<()>>>,
+    failed: Failed,
 }
+
+/// Why what was wanted last is not so.
+pub(super) type Failed = Arc<Mutex<Option<String>>>;
 
 impl Instance {
     /// Begins to look after a namespace; in a runtime.
@@ -72,12 +76,14 @@ impl Instance {
         agent: &Agent,
     ) -> Arc<Self> {
         let (sender, jobs) = mpsc::channel(ORDERS_MAX);
+        let failed = Failed::default();
         let worker = Worker {
             name: name.clone(),
             target: target.clone(),
             states: agent.states().clone(),
             room: Arc::clone(&agent.shared.room),
             jobs,
+            failed: Arc::clone(&failed),
         };
         tracing::info!(instance = %name, namespace = %target, "looking after it");
         Arc::new(Self {
@@ -88,6 +94,7 @@ impl Instance {
             jobs: Mutex::new(Some(sender)),
             worker: Mutex::new(Some(tokio::spawn(worker.work()))),
             companion: Mutex::default(),
+            failed,
         })
     }
 
@@ -112,6 +119,18 @@ impl Instance {
     /// Its namespace, told from all others.
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Why what was wanted of it last is not so; `None` when it is.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells that what is wanted cannot even be ordered; whether that is new.
+    pub(super) fn fail(&self, why: String) -> bool {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.replace(why.clone()) != Some(why)
     }
 
     /// Whether the same was registered, of the same namespace.

@@ -5,6 +5,7 @@
 //! one is carried out as if it had not been.
 
 mod callback;
+mod containers;
 mod error;
 mod gate;
 mod instance;
@@ -17,12 +18,13 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::docker::Runtime;
 use crate::failure;
 use crate::journal;
 use crate::states::States;
@@ -59,6 +61,8 @@ struct Shared {
     runs: States,
     /// Orders that are carried out at once: more than there are processors only wait for each other.
     room: Arc<Semaphore>,
+    /// Whose containers are meant; those of [`Runtime::of_environment`] when nothing is said.
+    docker: OnceLock<Runtime>,
 }
 
 /// The instances that are looked after, and where that is written down.
@@ -104,7 +108,8 @@ impl Agent {
     #[must_use]
     pub fn beside(states: States, runs: States) -> Self {
         let room = available_parallelism().map_or(1, std::num::NonZero::get);
-        let shared = Shared { known: Mutex::default(), states, runs, room: Arc::new(Semaphore::new(room)) };
+        let (room, docker) = (Arc::new(Semaphore::new(room)), OnceLock::new());
+        let shared = Shared { known: Mutex::default(), states, runs, room, docker };
         Self { shared: Arc::new(shared) }
     }
 
@@ -118,27 +123,34 @@ impl Agent {
         &self.shared.runs
     }
 
+    /// Says whose containers are meant by those who name one, the first time that it is called.
+    pub fn use_containers_of(&self, runtime: Runtime) {
+        // Whoever comes second changes nothing.
+        let _second = self.shared.docker.set(runtime);
+    }
+
     /// Writes down at `path` who is registered from now on, and looks after those whom the agent before had written down there, as far as
     /// their namespaces are still the same; in a runtime, before anybody is registered.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or written, or another agent has it open.
-    pub fn remember(&self, path: &Path) -> Result<(), journal::Error> {
+    pub async fn remember(&self, path: &Path) -> Result<(), journal::Error> {
         let (mut registrations, known) = Registrations::open(path)?;
         for (name, (identity, registration)) in known {
-            let is_there = || {
-                let target = registration.target(&name)?;
+            let target = registration.target(&name, self.shared.docker.get()).await;
+            let there = target.and_then(|target| {
                 let netns = target.open().map_err(failure::netns)?;
-                Ok::<_, Error>(Identity::of(&netns).map_err(failure::netns)? == identity)
-            };
-            match is_there() {
-                Ok(true) => {
-                    if let Err(error) = self.register(name.clone(), registration) {
+                let is_there = Identity::of(&netns).map_err(failure::netns)? == identity;
+                Ok(is_there.then_some(target))
+            });
+            match there {
+                Ok(Some(target)) => {
+                    if let Err(error) = self.register_at(name.clone(), registration, target) {
                         tracing::warn!(instance = %name, %error, "looks no more after it");
                     }
                 }
-                Ok(false) => tracing::info!(instance = %name, "its namespace is another one now"),
+                Ok(None) => tracing::info!(instance = %name, "its namespace is another one now"),
                 Err(error) => tracing::info!(instance = %name, %error, "its namespace is gone"),
             }
         }
@@ -153,11 +165,27 @@ impl Agent {
     /// # Errors
     ///
     /// When the name is that of another registration, there is no such namespace, or there are too many.
-    pub fn register(&self, name: Name, registration: Registration) -> Result<(Arc<Instance>, bool), Error> {
-        let target = registration.target(&name)?;
+    pub async fn register(
+        &self,
+        name: Name,
+        registration: Registration,
+    ) -> Result<(Arc<Instance>, bool), Error> {
+        let target = registration.target(&name, self.shared.docker.get()).await?;
+        self.register_at(name, registration, target)
+    }
+
+    fn register_at(
+        &self,
+        name: Name,
+        registration: Registration,
+        target: Target,
+    ) -> Result<(Arc<Instance>, bool), Error> {
         let netns = target.open().map_err(failure::netns)?;
         let identity = Identity::of(&netns).map_err(failure::netns)?;
         let mut known = self.known();
+        // A container that was started again has another namespace, and nothing else of it is new.
+        let gone = known.instances.get(&name).filter(|there| !there.is_there()).cloned();
+        gone.inspect(|gone| gone.end()).and_then(|gone| known.remove(gone.name()));
         if let Some(there) = known.instances.get(&name) {
             return if there.is(&registration, &identity) {
                 Ok((Arc::clone(there), false))
@@ -187,8 +215,11 @@ impl Agent {
         if let Some(instance) = self.known().instances.get(name) {
             return Ok(Arc::clone(instance));
         }
-        match Target::Name(name.to_string()).open() {
-            Ok(_) => self.register(name.clone(), Registration::default()).map(|(instance, _)| instance),
+        let target = Target::Name(name.to_string());
+        match target.open() {
+            Ok(_) => {
+                self.register_at(name.clone(), Registration::default(), target).map(|(instance, _)| instance)
+            }
             Err(_) => Err(Error::NotFound { name: name.to_string(), known: self.names() }),
         }
     }
@@ -250,14 +281,18 @@ impl Agent {
             let gone = instances.iter().filter(|instance| !instance.is_there());
             for instance in gone {
                 tracing::info!(instance = %instance.name(), "the namespace is gone");
-                let mut known = self.known();
-                // Another may have taken the name meanwhile.
-                if known.instances.get(instance.name()).is_some_and(|now| Arc::ptr_eq(now, instance)) {
-                    known.remove(instance.name());
-                }
-                instance.end();
+                self.forget_this(instance);
             }
         }
+    }
+
+    /// As [`Self::forget`], unless another has taken the name meanwhile.
+    fn forget_this(&self, instance: &Arc<Instance>) {
+        let mut known = self.known();
+        if known.instances.get(instance.name()).is_some_and(|now| Arc::ptr_eq(now, instance)) {
+            known.remove(instance.name());
+        }
+        instance.end();
     }
 
     /// Takes no more orders, and waits until those that were taken are carried out.

@@ -1,11 +1,12 @@
 //! The task that carries out an instance's orders, one after the other.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::callback::{Callback, Signalled};
+use super::instance::Failed;
 use super::{Done, Error, Name, Order};
 use crate::failure::{Code, Failure};
 use crate::states::States;
@@ -30,6 +31,8 @@ pub(super) struct Worker {
     pub(super) states: States,
     pub(super) room: Arc<Semaphore>,
     pub(super) jobs: mpsc::Receiver<Job>,
+    /// Why the last order failed.
+    pub(super) failed: Failed,
 }
 
 impl Worker {
@@ -38,6 +41,8 @@ impl Worker {
         while let Some(Job { order, callback, told }) = self.jobs.recv().await {
             let done = self.carry_out(order).await;
             let done = self.signal(done, callback).await;
+            let failed = done.as_ref().err().map(ToString::to_string);
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
             if let Err(error) = &done {
                 tracing::warn!(instance = %self.name, %error, "an order failed");
             }

@@ -1,5 +1,7 @@
 //! `/v1/instances`: who is looked after.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -23,6 +25,9 @@ struct Listed {
     name: String,
     /// Whether the agent looks after it already.
     registered: bool,
+    /// Why what was wanted of it last is not so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -30,14 +35,20 @@ pub(super) struct Shown {
     name: Name,
     namespace: String,
     registration: Registration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
     #[serde(flatten)]
     report: Namespace,
 }
 
 pub(super) async fn list(State(agent): State<Agent>) -> Json<List> {
-    let registered: Vec<String> = agent.registered().iter().map(|one| one.name().to_string()).collect();
-    let listed = |name| Listed { registered: registered.contains(&name), name };
-    Json(List { instances: agent.names().into_iter().map(listed).collect() })
+    let registered = agent.registered().into_iter().map(|one| (one.name().to_string(), one.failed()));
+    let mut registered: BTreeMap<String, Option<String>> = registered.collect();
+    let mut listed = |name| {
+        let found = registered.remove(&name);
+        Listed { registered: found.is_some(), failed: found.flatten(), name }
+    };
+    Json(List { instances: agent.names().into_iter().map(&mut listed).collect() })
 }
 
 pub(super) async fn register(
@@ -45,7 +56,7 @@ pub(super) async fn register(
     InPath(name): InPath<Name>,
     body::Json(registration): body::Json<Registration>,
 ) -> Result<(StatusCode, Json<Shown>), Refusal> {
-    let (instance, is_new) = agent.register(name, registration)?;
+    let (instance, is_new) = agent.register(name, registration).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(told(&instance).await?)))
 }
@@ -69,6 +80,7 @@ async fn told(instance: &Instance) -> Result<Shown, Refusal> {
         name: instance.name().clone(),
         namespace: instance.target().to_string(),
         registration: instance.registration().clone(),
+        failed: instance.failed(),
         report: look(instance).await?,
     })
 }

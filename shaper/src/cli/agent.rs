@@ -15,6 +15,7 @@ use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::agent::{self, Agent, Registration, Strict, privileges};
 use crate::api::{self, Listener, Token};
+use crate::docker::Runtime;
 use crate::journal;
 use crate::probe::{self, Cap};
 use crate::states::States;
@@ -37,6 +38,11 @@ struct Ready {
 
 pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
     probe::require(&Cap::ALL).map_err(failure::probe)?;
+    let docker = args
+        .docker
+        .as_ref()
+        .map(|path| path.clone().map(Runtime::at).map_or_else(Runtime::of_environment, Ok));
+    let docker = docker.transpose().map_err(failure::docker)?;
     let token = args.token_file.as_deref().map(token).transpose()?;
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     let failed = |error: api::ListenError| Failure::new(Code::Failed, error);
@@ -52,7 +58,7 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Failure::new(Code::Failed, error).context("cannot start threads"))?;
-    runtime.block_on(serve(&args, unix, tcp.zip(token), sync))
+    runtime.block_on(serve(&args, unix, tcp.zip(token), sync, docker))
 }
 
 /// Each connection and each namespace at work takes a descriptor, and the soft limit is 1,024 for the sake of select(2).
@@ -76,6 +82,7 @@ async fn serve(
     unix: Listener,
     tcp: Option<(Listener, Token)>,
     sync: Option<TcpListener>,
+    docker: Option<Runtime>,
 ) -> Result<(), Failure> {
     let states = match &args.states {
         StatesAt::Memory => States::journalled(&kept(args, "states")).map_err(unwritten)?,
@@ -92,7 +99,10 @@ async fn serve(
             Agent::beside(states, States::elsewhere(Remote::connect(address).await.map_err(unreachable)?))
         }
     };
-    agent.remember(&kept(args, "instances")).map_err(unwritten)?;
+    if let Some(docker) = &docker {
+        agent.use_containers_of(docker.clone());
+    }
+    agent.remember(&kept(args, "instances")).await.map_err(unwritten)?;
     let listen =
         std::iter::once(&unix).chain(tcp.iter().map(|(tcp, _)| tcp)).map(Listener::address).collect();
     let mut servers = JoinSet::new();
@@ -114,7 +124,14 @@ async fn serve(
     if args.own {
         let registration = Registration { own: true, ..Registration::default() };
         let name = agent::Name::own();
-        agent.register(name, registration).map_err(|error| Failure::new(Code::Failed, error))?;
+        agent.register(name, registration).await.map_err(|error| Failure::new(Code::Failed, error))?;
+    }
+    if let Some(docker) = docker {
+        let follow = agent.clone().follow_containers(docker);
+        servers.spawn(async {
+            follow.await;
+            Ok(())
+        });
     }
     let ready = Ready { ready: true, listen, sync: address };
     if args.json {

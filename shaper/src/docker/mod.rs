@@ -10,7 +10,7 @@ mod link;
 mod network;
 mod process;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper::Method;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use crate::http::Client;
 pub use container::{Attached, Container, NetworkOf};
 pub use error::Error;
 pub use event::Events;
-pub use link::{Which, link_of};
+pub use link::{Error as LinkError, Which, link_of};
 pub use network::Network;
 
 /// Where the runtime listens when nothing is said.
@@ -87,6 +87,12 @@ impl Runtime {
         path.map(Self::at).ok_or_else(|| Error::Host { host: crate::units::quote(host) })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.client.path()
+    }
+
     /// The container of that name, or whose id begins so; in a runtime of tokio's.
     ///
     /// # Errors
@@ -112,7 +118,15 @@ impl Runtime {
     ///
     /// Those of [`Self::container`], [`Error::NotRunning`], [`Error::HostNetwork`], [`Error::Elsewhere`].
     pub async fn running(&self, asked: &str) -> Result<Running, Error> {
-        let container = self.container(asked).await?;
+        self.running_of(self.container(asked).await?).await
+    }
+
+    /// What [`Self::running`] tells, of a container that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::running`].
+    pub async fn running_of(&self, container: Container) -> Result<Running, Error> {
         let not_running =
             || Error::NotRunning { name: container.name.clone(), status: container.status.clone() };
         let pid = container.pid.ok_or_else(not_running)?;

@@ -43,6 +43,10 @@ pub struct AgentArgs {
     /// Look after the namespace that the agent itself runs in, as instance `self`
     #[arg(long = "self", help_heading = "Instances")]
     pub own: bool,
+    /// Look after the containers whose labels ask for it (`shaper.latency: 100ms`), and after those of Testground's; the runtime listens
+    /// here, or where DOCKER_HOST says, or at /var/run/docker.sock
+    #[arg(long, value_name = "unix:PATH", num_args = 0..=1, help_heading = "Instances", value_parser = value::unix)]
+    pub docker: Option<Option<PathBuf>>,
     /// What becomes of shapes and policies when the agent is told to end: `keep` leaves them in force
     #[arg(
         long, value_name = "NAME", default_value = "keep", help_heading = "Instances",
@@ -57,6 +61,7 @@ pub struct AgentArgs {
 const AGENT_EXAMPLES: &str = "\
 Examples:
   shaper agent
+  shaper agent --docker
   shaper agent --listen unix:/tmp/shaper.sock --sync 192.18.0.1:5050
   curl --unix-socket /run/shaper/agent.sock -X PUT http://shaper/v1/instances/inst-1/links/eth0 \\
        -d '{\"rules\": [{\"latency\": \"100ms\"}], \"callback_state\": \"slow\"}'";
