@@ -11,6 +11,7 @@ pub mod classify;
 pub mod contained;
 pub mod dice;
 pub mod directory;
+pub mod docker;
 pub mod engine;
 pub mod family;
 pub mod fates;

@@ -15,7 +15,7 @@ use crate::engine;
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::retake::{self, Company, RETAKEN_MAX, Retakes, Take};
-use crate::{contained, directory, kernel, named};
+use crate::{contained, directory, docker, kernel, named};
 
 /// Trials mostly wait: more of them than processors keep the processors busy.
 const THREADS_PER_PROCESSOR: usize = 3;
@@ -27,7 +27,7 @@ static RETAKES: Retakes = Retakes::new(RETAKEN_MAX);
 
 /// Runs what the command line selects of `cases`; the whole `main` of a test binary.
 pub fn main(cases: Vec<Case>) -> ExitCode {
-    if let Some(code) = contained::run_if_asked() {
+    if let Some(code) = contained::run_if_asked().or_else(docker::run_if_asked) {
         return code;
     }
     let mut arguments = Arguments::from_args();
@@ -36,6 +36,7 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     if !arguments.list {
         named::sweep();
         directory::sweep();
+        docker::cgroups::sweep();
     }
     let (shard, shards) = shard().unwrap_or((0, 1));
     // Every so many-th: the engines of a case, which take about as long as each other, are spread.

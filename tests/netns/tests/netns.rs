@@ -12,6 +12,8 @@ mod agent_killed;
 mod bandwidth;
 #[path = "netns/bottleneck.rs"]
 mod bottleneck;
+#[path = "netns/container.rs"]
+mod container;
 #[path = "netns/corrupt.rs"]
 mod corrupt;
 #[path = "netns/death.rs"]
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
             agent::cases(),
             agent_killed::cases(),
             sdk::cases(),
+            container::cases(),
             leftovers::cases(),
         ]
         .concat(),

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Context;
 use crate::cargo_build::{self, MESSAGES};
 use crate::command::cargo;
+use crate::docker::{self, Docker};
 use crate::{plans, redis};
 
 /// Paths of what was built.
@@ -22,6 +23,8 @@ pub(super) struct Artifacts {
     pub(super) plan_js: Result<PathBuf>,
     /// The server of states, or why there is none.
     pub(super) redis: Result<PathBuf>,
+    /// What tests with containers need.
+    pub(super) docker: Docker,
 }
 
 /// Builds all, optimised, as they measure the times and rates of packets; the command fails where a test wants it to.
@@ -39,5 +42,6 @@ pub(super) fn build(context: &Context<'_>) -> Result<Artifacts> {
         plan_rust: plans::rust(context.workspace)?,
         plan_js: plans::javascript(context.workspace),
         redis: redis::server(),
+        docker: docker::programs(),
     })
 }
