@@ -19,7 +19,7 @@ pub enum Error {
     },
     /// The runtime does not answer.
     #[error("no container runtime answers: {0}")]
-    Http(#[from] http::Error),
+    Http(http::Error),
     /// The runtime answers something else.
     #[error("the container runtime at `{}` answers what is not understood: {why}", .path.display())]
     Answer {
@@ -63,7 +63,8 @@ pub enum Error {
     },
     /// The runtime's process ids are not ours.
     #[error(
-        "process {pid} is not that of container `{name}` here: shaper runs in a process namespace of its own, give it the host's (pid: host)"
+        "process {pid} is not one of container `{name}` here: the container runtime's process ids are others than shaper's, which needs \
+         those of the host (pid: host)"
     )]
     Elsewhere {
         /// The container's name.
@@ -72,9 +73,16 @@ pub enum Error {
         pid: u32,
     },
     /// A runtime of tokio's cannot be started.
-    #[error("cannot wait for the container runtime: {source}")]
+    #[error("cannot wait for the container runtime")]
     Runtime {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Its words are among ours, so it is no cause to be told again.
+impl From<http::Error> for Error {
+    fn from(error: http::Error) -> Self {
+        Self::Http(error)
+    }
 }

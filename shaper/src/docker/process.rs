@@ -1,26 +1,46 @@
 //! Whether the runtime's process ids are ours.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 
 use super::{Container, Error};
 
-/// The process namespace that the machine began with (PROC_PID_INIT_INO of include/linux/proc_ns.h).
-const FIRST: u64 = 0xefff_fffc;
-
-/// Makes sure that the process is the container's: in another process namespace the number may be somebody else's.
+/// Makes sure that the process is the container's: in another process namespace than the runtime's, the number is somebody else's.
 ///
 /// # Errors
 ///
 /// [`Error::Elsewhere`].
 pub(super) fn check(container: &Container, pid: u32) -> Result<(), Error> {
-    if fs::metadata("/proc/self/ns/pid").is_ok_and(|own| own.ino() == FIRST) {
-        return Ok(());
+    match fs::read_to_string(format!("/proc/{pid}/cgroup")) {
+        Ok(groups) if !is_of(&groups, &container.id) => {
+            Err(Error::Elsewhere { name: container.name.clone(), pid })
+        }
+        // Of one that is gone, whoever enters its namespace is told.
+        Ok(_) | Err(_) => Ok(()),
     }
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    // Runtimes name a container's control group by its id, with words of their own around it.
-    if cgroups.contains(&container.id) {
-        return Ok(());
+}
+
+/// Says whether control groups are those of a container: every runtime names them by its id, with words of its own around it.
+fn is_of(groups: &str, id: &str) -> bool {
+    groups.contains(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtime_names_control_groups_by_the_id() {
+        let id = "260f113338996429ebd56f8e6aa5a417e11725c1babb282a4483ec8e79237083";
+        for groups in [
+            format!("0::/system.slice/docker-{id}.scope\n"),
+            format!("12:pids:/docker/{id}\n11:cpu:/docker/{id}\n"),
+            format!(
+                "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{id}.scope/container\n"
+            ),
+            format!("0::/../{id}\n"),
+        ] {
+            assert!(is_of(&groups, id), "{groups}");
+        }
+        assert!(!is_of("0::/system.slice/ssh.service\n", id));
     }
-    Err(Error::Elsewhere { name: container.name.clone(), pid })
 }

@@ -18,6 +18,8 @@ mod container;
 mod corrupt;
 #[path = "netns/death.rs"]
 mod death;
+#[path = "netns/discovery.rs"]
+mod discovery;
 #[path = "netns/distribution.rs"]
 mod distribution;
 #[path = "netns/duplicate.rs"]
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
             agent_killed::cases(),
             sdk::cases(),
             container::cases(),
+            discovery::cases(),
             leftovers::cases(),
         ]
         .concat(),
