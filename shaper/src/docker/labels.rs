@@ -155,7 +155,7 @@ pub fn keep_alone(labels: &BTreeMap<String, String>) -> Result<Vec<Keep>, Error>
 
 fn known(key: &str, lists: &[&[&'static str]]) -> Result<(), Error> {
     let known = lists.concat();
-    if known.iter().any(|known| *known == key) {
+    if known.contains(&key) {
         return Ok(());
     }
     let label = |key: &str| format!("`{PREFIX}{key}`");

@@ -56,7 +56,7 @@ impl TryFrom<Told> for Network {
             let said = [&member.ipv4, &member.ipv6].into_iter().filter(|text| !text.is_empty());
             let address = |text: &String| {
                 let bare = text.split_once('/').map_or(text.as_str(), |(address, _)| address);
-                bare.parse().map_err(|_| format!("network `{}`: {text:?} is no address", told.name))
+                bare.parse().map_err(|_odd| format!("network `{}`: {text:?} is no address", told.name))
             };
             Ok((member.name, said.map(address).collect::<Result<Vec<IpAddr>, String>>()?))
         };
