@@ -13,9 +13,11 @@ mod interrupt;
 mod loopback;
 mod plans;
 mod redis;
+mod schemathesis;
 mod supervise;
 mod test;
 mod uml;
+mod venv;
 mod workspace;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use super::Context;
 use crate::cargo_build::{self, MESSAGES};
 use crate::command::cargo;
 use crate::docker::{self, Docker};
-use crate::{plans, redis};
+use crate::{plans, redis, schemathesis};
 
 /// Paths of what was built.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Artifacts {
     pub(super) redis: Result<PathBuf>,
     /// What tests with containers need.
     pub(super) docker: Docker,
+    /// What fuzzes the API, or why there is none.
+    pub(super) schemathesis: Result<PathBuf>,
 }
 
 /// Builds all, optimised, as they measure the times and rates of packets; the command fails where a test wants it to.
@@ -43,5 +45,6 @@ pub(super) fn build(context: &Context<'_>) -> Result<Artifacts> {
         plan_js: plans::javascript(context.workspace),
         redis: redis::server(),
         docker: docker::programs(),
+        schemathesis: schemathesis::program(context.workspace),
     })
 }

@@ -2,8 +2,9 @@
 //!
 //! Their binary reads `SHAPER_BIN` (the command to drive), `SHAPER_REQUIRE` (engines whose tests must not be skipped),
 //! `SHAPER_REPORT` (a file it appends one JSON object per test to) and `SHAPER_SHARD` (`0/2`: the first half of the
-//! tests), `SHAPER_PLAN_RUST` and `SHAPER_PLAN_JS` (the plans on Testground's SDKs) `SHAPER_REDIS` (a server of states),
-//! `SHAPER_DOCKERD` and `SHAPER_BUSYBOX` (containers), each of which may be `missing: ` and why, and takes libtest's arguments.
+//! tests), `SHAPER_PLAN_RUST` and `SHAPER_PLAN_JS` (the plans on Testground's SDKs), `SHAPER_REDIS` (a server of states),
+//! `SHAPER_DOCKERD` and `SHAPER_BUSYBOX` (containers) and `SHAPER_SCHEMATHESIS` (what fuzzes the API), each of which may be `missing: ` and
+//! why, and takes libtest's arguments.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -118,6 +119,7 @@ fn contract(run: &Run<'_>, artifacts: &Artifacts, report: &Path) -> BTreeMap<Str
         ("SHAPER_REDIS".to_owned(), found(&artifacts.redis)),
         ("SHAPER_DOCKERD".to_owned(), found(&artifacts.docker.daemon)),
         ("SHAPER_BUSYBOX".to_owned(), found(&artifacts.docker.busybox)),
+        ("SHAPER_SCHEMATHESIS".to_owned(), found(&artifacts.schemathesis)),
         ("SHAPER_BIN".to_owned(), artifacts.shaper.display().to_string()),
         ("SHAPER_REPORT".to_owned(), report.display().to_string()),
         ("SHAPER_REQUIRE".to_owned(), run.required.join(",")),
