@@ -1,5 +1,7 @@
 //! What can be asked without a namespace.
 
+mod reports;
+
 use std::collections::BTreeSet;
 
 use axum::body::{Body, to_bytes};
