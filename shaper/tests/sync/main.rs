@@ -4,5 +4,6 @@ mod barriers;
 mod client;
 mod connections;
 mod frames;
+mod garbage;
 mod topics;
 mod world;
