@@ -22,6 +22,7 @@ pub mod report;
 pub mod rules;
 #[cfg(test)]
 mod scratch;
+mod seldom;
 pub mod shape;
 mod signals;
 pub mod states;

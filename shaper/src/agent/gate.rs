@@ -7,21 +7,24 @@ use tokio::task::block_in_place;
 use super::sidecar::NETWORK;
 use super::{Agent, Instance};
 use crate::netlink::{Socket, address};
+use crate::seldom::Seldom;
 use crate::testground::keys::{Name, Run};
 use crate::testground::server::Gate;
+use crate::units::quote;
 
 /// Knows an instance by the address that its connection comes from, which must be one of its namespace's: nothing may translate addresses
 /// on the way.
 #[derive(Debug)]
 pub struct Strict {
     agent: Agent,
+    refused: Seldom,
 }
 
 impl Strict {
     /// The one for an agent's instances.
     #[must_use]
     pub fn new(agent: Agent) -> Self {
-        Self { agent }
+        Self { agent, refused: Seldom::default() }
     }
 }
 
@@ -40,7 +43,10 @@ impl Gate for Strict {
         if block_in_place(|| own.into_iter().any(|instance| has(instance, peer))) {
             return Ok(());
         }
-        tracing::warn!(%peer, topic, "refused: the topic of another instance");
+        if let Some(untold) = self.refused.untold() {
+            let instance = quote(hostname);
+            tracing::warn!(%peer, topic = quote(topic), instance, untold, "refused: the topic of another instance");
+        }
         Err(format!(
             "{peer} is no address of the instance `{hostname}`, which alone may publish about its network"
         ))

@@ -1,5 +1,8 @@
 //! Who may use the API over TCP: whoever has the token.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -7,6 +10,8 @@ use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
 use super::Refusal;
+use crate::seldom::Seldom;
+use crate::units::quote;
 
 /// The shortest token, in bytes: what cannot be guessed has 128 bits, which are 22 letters of base64.
 const TOKEN_LEAST: usize = 16;
@@ -48,13 +53,30 @@ impl Token {
     }
 }
 
+/// Lets those pass who have a token, and tells of the others.
+#[derive(Clone)]
+pub(super) struct Door {
+    token: Token,
+    refused: Arc<Seldom>,
+}
+
+impl Door {
+    pub(super) fn new(token: Token) -> Self {
+        Self { token, refused: Arc::default() }
+    }
+}
+
 /// Lets those pass who have the token.
-pub(super) async fn require(State(token): State<Token>, request: Request, next: Next) -> Response {
+pub(super) async fn require(State(door): State<Door>, request: Request, next: Next) -> Response {
     let said = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    if token.is_in(said) {
+    if door.token.is_in(said) {
         return next.run(request).await;
     }
-    tracing::warn!(method = %request.method(), path = request.uri().path(), "refused: wrong token");
+    if let Some(untold) = door.refused.untold() {
+        let peer = request.extensions().get::<SocketAddr>().map(tracing::field::display);
+        let (method, path) = (request.method(), quote(request.uri().path()));
+        tracing::warn!(peer, %method, path, untold, "refused: wrong token");
+    }
     Refusal::unauthorized("this takes the agent's token")
         .hint(
             "send the header `Authorization: Bearer TOKEN` with what is in the file that --token-file names",

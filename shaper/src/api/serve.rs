@@ -1,20 +1,25 @@
 //! From connections to calls, within bounds.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, middleware};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{Listener, Token, auth};
+use super::auth::{self, Door};
+use super::{Listener, Token};
 
 /// Connections at once, at most; more wait.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -32,7 +37,7 @@ const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 /// When the runtime cannot take the listener over.
 pub async fn serve(listener: Listener, router: Router, token: Option<Token>) -> io::Result<()> {
     let router = match token {
-        Some(token) => router.layer(middleware::from_fn_with_state(token, auth::require)),
+        Some(token) => router.layer(middleware::from_fn_with_state(Door::new(token), auth::require)),
         None => router,
     };
     match &listener {
@@ -47,22 +52,26 @@ pub async fn serve(listener: Listener, router: Router, token: Option<Token>) -> 
     }
 }
 
-/// Where connections come from.
+/// Where connections come from, and who is at their other end, where that has an address.
 trait Source: Sync {
-    fn next(
-        &self,
-    ) -> impl Future<Output = io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>> + Send;
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
 }
 
 impl Source for UnixListener {
-    async fn next(&self) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-        self.accept().await.map(|(stream, _)| stream)
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
+        self.accept().await.map(|(stream, _)| (stream, None))
     }
 }
 
 impl Source for TcpListener {
-    async fn next(&self) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-        self.accept().await.map(|(stream, _)| stream)
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        self.accept().await.map(|(stream, peer)| (stream, Some(peer)))
     }
 }
 
@@ -73,10 +82,10 @@ async fn accept(router: Router, source: &impl Source) -> io::Result<()> {
     loop {
         let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
         match source.next().await {
-            Ok(stream) => {
+            Ok((stream, peer)) => {
                 let router = router.clone();
                 connections.spawn(async move {
-                    connection(stream, router).await;
+                    connection(stream, peer, router).await;
                     drop(permit);
                 });
             }
@@ -89,12 +98,19 @@ async fn accept(router: Router, source: &impl Source) -> io::Result<()> {
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<SocketAddr>, router: Router) {
+    let router = TowerToHyperService::new(router);
+    let calls = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), calls)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");

@@ -62,6 +62,8 @@ mod sdk;
 mod selection;
 #[path = "netns/settings.rs"]
 mod settings;
+#[path = "netns/strangers.rs"]
+mod strangers;
 #[path = "netns/throughput.rs"]
 mod throughput;
 #[path = "netns/trace.rs"]
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
             address::cases(),
             agent::cases(),
             agent_killed::cases(),
+            strangers::cases(),
             sdk::cases(),
             container::cases(),
             discovery::cases(),
