@@ -1,8 +1,8 @@
 //! Running a command where it sees no namespace but one: for commands that act on all they can find.
 //!
 //! `shaper clear --all` on a machine where someone works with `shaper` would end their work. In here it finds, through
-//! /run/netns and /proc, only what the trial put there: the test binary starts itself again in new mount and PID namespaces
-//! (see unshare(1) for the order of steps), mounts a /run/netns with one name and a /proc of its own, and becomes the command.
+//! /run and /proc, only what the trial put there: the test binary starts itself again in new mount and PID namespaces
+//! (see unshare(1) for the order of steps), mounts a /run with one namespace's name and a /proc of its own, and becomes the command.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,6 +12,8 @@ use std::process::{Command, ExitCode};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 
 use crate::node::Node;
 
@@ -49,7 +51,7 @@ fn enter(words: &[String]) -> io::Result<ExitCode> {
     let [netns, name, program @ ..] = words else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    // Opened before /run/netns and /proc change under us, and inherited by process 1 as its standard input.
+    // Opened before /run and /proc change under us, and inherited by process 1 as its standard input.
     let netns = File::open(netns)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
     let own = std::env::current_exe()?;
@@ -61,6 +63,10 @@ fn init(words: &[String]) -> io::Error {
     let [name, program, args @ ..] = words else {
         return io::ErrorKind::InvalidInput.into();
     };
+    // What goes first takes the other along, or a trial that is killed would leave it behind.
+    if let Err(errno) = set_pdeathsig(Signal::SIGKILL) {
+        return errno.into();
+    }
     match mounts(name) {
         Ok(()) => Command::new(program).args(args).stdin(std::process::Stdio::null()).exec(),
         Err(error) => error,
@@ -72,8 +78,9 @@ fn mounts(name: &str) -> io::Result<()> {
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
     // The new /proc replaces the old before the namespace is mounted, whose path is then among our own descriptors.
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), nothing)?;
-    fs::create_dir_all("/run/netns")?;
-    mount(Some("tmpfs"), "/run/netns", Some("tmpfs"), MsFlags::empty(), nothing)?;
+    // With the names of namespaces go the sockets of container runtimes, which would name more.
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), nothing)?;
+    fs::create_dir("/run/netns")?;
     let path = Path::new("/run/netns").join(name);
     File::create(&path)?;
     mount(Some("/proc/self/fd/0"), &path, nothing, MsFlags::MS_BIND, nothing)?;

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod family;
 pub mod fates;
 pub mod foreign;
+pub mod fuzz;
 pub mod http;
 pub mod kernel;
 pub mod named;

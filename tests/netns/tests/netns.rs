@@ -28,6 +28,8 @@ mod duplicate;
 mod expiry;
 #[path = "netns/faults.rs"]
 mod faults;
+#[path = "netns/fuzz.rs"]
+mod fuzz;
 #[path = "netns/idempotence.rs"]
 mod idempotence;
 #[path = "netns/instruments.rs"]
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
             address::cases(),
             agent::cases(),
             agent_killed::cases(),
+            fuzz::cases(),
             strangers::cases(),
             sdk::cases(),
             container::cases(),
