@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Another case of the plan: `traffic-allowed`, `traffic-blocked`, `accept`, `reject`, `drop`, `uses-data-network`.
     #[arg(long, value_name = "CASE", default_value = "ping-pong")]
     case: String,
+    /// Run it so often, and say how many of its measures were as wanted.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    times: u32,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -38,7 +41,10 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     };
     let (shaper, example) = build(workspace)?;
     let mut command = Command::new(example);
-    command.args([sdk, &options.case]).env("SHAPER_BIN", shaper).env(variable, plan);
+    command
+        .args([sdk, &options.case, &options.times.to_string()])
+        .env("SHAPER_BIN", shaper)
+        .env(variable, plan);
     let ended = status(&mut command)?;
     Ok(if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
