@@ -129,6 +129,8 @@ async fn bad_calls_are_refused_with_what_would_be_right() {
             400,
             "say one of `ns`, `pid`, `container` and `self`",
         ),
+        ("PUT", "/v1/instances/x", r#"{"container": "a/b"}"#, 400, "`a/b` cannot be the name or the id"),
+        ("PUT", "/v1/instances/x", r#"{"container": "a", "pid": 1}"#, 400, "say one of"),
         ("PUT", "/v1/instances/x", r#"{"pid": 0}"#, 400, "0 is not a process id"),
         ("PUT", "/v1/instances/x", r#"{"pid": -1}"#, 400, "expected u32"),
         ("PUT", "/v1/instances/x", r#"["a"]"#, 400, "not an object"),

@@ -28,7 +28,7 @@ pub use network::Network;
 pub const SOCKET: &str = "/var/run/docker.sock";
 /// The variable that says where else.
 const HOST: &str = "DOCKER_HOST";
-/// Containers that have each other's network, at most; one is as many as Docker's own client makes.
+/// Containers of which each has the next one's network, at most.
 const SHARING_MAX: usize = 8;
 
 /// A container runtime on this host; nothing is tried before it is asked something.

@@ -38,14 +38,30 @@ pub(super) struct Keeper {
     agent: Agent,
     runtime: Runtime,
     id: String,
-    /// The instance that it made, and a process in it.
-    kept: Option<(Arc<Instance>, u32)>,
+    kept: Option<Kept>,
+}
+
+/// What is looked after.
+struct Kept {
+    instance: Arc<Instance>,
+    /// A process in the container.
+    pid: u32,
+    /// The number of the link that was made as the labels say, zero for no certain one: what somebody wants of it later stays.
+    made: Option<u32>,
 }
 
 /// The links of a namespace, and their addresses.
 pub(super) struct Links {
     pub(super) links: Vec<Link>,
     pub(super) addresses: Vec<(u32, IpAddr)>,
+}
+
+impl Links {
+    /// The number of a link; zero where there is none of that name.
+    fn number_of(&self, name: Option<&str>) -> u32 {
+        let link = self.links.iter().find(|link| Some(link.name.as_str()) == name);
+        link.map_or(0, |link| link.ifindex)
+    }
 }
 
 impl Keeper {
@@ -91,9 +107,8 @@ impl Keeper {
             Err(error) => return Err(error),
         };
         // Started again, it is another one; and one that was renamed has another name.
-        let is_kept = |(instance, pid): &(Arc<Instance>, u32)| {
-            *pid == running.pid && instance.name().to_string() == name_of(&running)
-        };
+        let is_kept =
+            |kept: &Kept| kept.pid == running.pid && kept.instance.name().to_string() == name_of(&running);
         if !self.kept.as_ref().is_some_and(is_kept) {
             self.forget();
         }
@@ -112,14 +127,14 @@ impl Keeper {
 
     /// What was kept is gone, and who waits for it is told.
     fn forget(&mut self) {
-        if let Some((instance, _)) = self.kept.take() {
+        if let Some(Kept { instance, .. }) = self.kept.take() {
             tracing::info!(instance = %instance.name(), "the container is gone");
             self.agent.forget_this(&instance);
         }
     }
 
     fn is_in_a_run(&self) -> bool {
-        self.kept.as_ref().is_some_and(|(instance, _)| instance.registration().testground.is_some())
+        self.kept.as_ref().is_some_and(|kept| kept.instance.registration().testground.is_some())
     }
 
     async fn carry_out(&mut self, running: &Running, wish: Wish) -> Result<(), Error> {
@@ -142,20 +157,29 @@ impl Keeper {
         };
         // Whose data network was not there yet.
         if registration.testground.is_some() {
-            self.kept.take().inspect(|(instance, _)| self.agent.forget_this(instance));
+            self.kept.take().inspect(|kept| self.agent.forget_this(&kept.instance));
         }
         let instance = self.register(registration, target)?;
-        self.kept = Some((Arc::clone(&instance), running.pid));
+        let made = self.kept.take().and_then(|kept| kept.made);
+        let kept = self.kept.insert(Kept { instance, pid: running.pid, made });
+        let instance = &kept.instance;
         match wanted {
             Ok(None) => {}
             Ok(Some(wanted)) => {
+                let link = Some(links.number_of(wanted.dev.as_deref()));
+                if kept.made == link {
+                    return Ok(());
+                }
                 let order = Order::Make(Box::new(wanted));
                 // What fails is told by the worker, and kept there.
-                if let Ok(done) = instance.order_in_turn(order, Callback::default()).await {
+                let done = instance.order_in_turn(order, Callback::default()).await;
+                kept.made = link.filter(|_| done.is_ok());
+                if let Ok(done) = done {
                     tracing::info!(instance = %instance.name(), outcome = done.outcome, link = done.link, "is as its labels say");
                 }
             }
             Err(why) => {
+                kept.made = None;
                 if instance.fail(why.clone()) {
                     tracing::warn!(instance = %instance.name(), %why, "its labels ask for what cannot be had: nothing is changed");
                 }

@@ -138,6 +138,18 @@ fn show_takes_no_target_or_one() {
 }
 
 #[test]
+fn the_agent_follows_the_runtime_that_is_said_or_the_usual_one() {
+    let docker = |line: &str| match parse(line) {
+        Ok(Command::Agent(args)) => args.docker,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(docker("shaper agent"), None);
+    assert_eq!(docker("shaper agent --docker --json"), Some(None));
+    assert_eq!(docker("shaper agent --docker unix:/run/podman.sock"), Some(Some("/run/podman.sock".into())));
+    assert!(parse("shaper agent --docker tcp://127.0.0.1:2375").is_err());
+}
+
+#[test]
 fn every_command_with_a_target_takes_a_container_in_its_place() {
     for line in ["apply --latency 1ms", "show", "clear", "trace"] {
         let line = format!("shaper {line} --container web-1");

@@ -30,6 +30,7 @@ const AT_ONCE_MS: f64 = 5.0;
 pub(crate) fn cases() -> Vec<Case> {
     [
         Case::once("container_is_shaped_shown_and_cleared_by_name_and_id", Load::Timing, by_name),
+        Case::once("container_registered_by_name_is_known_after_its_restart", Load::Timing, registered),
         Case::once("container_labels_shape_the_named_network_alone", Load::Timing, labels),
         Case::once("container_with_wrong_labels_is_told_and_left_alone", Load::Light, wrong_labels),
         Case::once("container_stays_shaped_when_the_agent_is_killed", Load::Timing, killed),
@@ -216,6 +217,13 @@ fn labels(_: &Context) {
     until_shaped(&agent, "two");
     docker.expect_rtt("one", &docker.address("two", "data"), 60.0);
 
+    // What somebody wants of it later stays, whatever happens to it but a start.
+    let rules = json!({ "direction": "egress", "rules": [{ "latency": "50ms" }] });
+    let link = format!("/v1/instances/two/links/{}", shaped(&agent, "two")[0]);
+    assert_eq!(agent.call("PUT", &link, &rules.to_string()).0, 200);
+    docker.dockerd.docker(&["network", "connect", "bridge", "two"]);
+    docker.expect_rtt("one", &docker.address("two", "data"), 80.0);
+
     docker.dockerd.docker(&["network", "disconnect", "shop_data", "two"]);
     wait::until("the agent says that the network is gone", SHAPED_WITHIN, || {
         get(&agent, "/v1/instances/two")["failed"]
@@ -233,6 +241,28 @@ fn labels(_: &Context) {
     wait::until("the agent forgets the container", SHAPED_WITHIN, || {
         (agent.call("GET", "/v1/instances/two", "").0 == 404).then_some(())
     });
+}
+
+/// A container without labels, registered by its name with an agent that follows no runtime.
+fn registered(_: &Context) {
+    let docker = Docker::start();
+    for name in ["one", "two"] {
+        docker.dockerd.run(name, &["--network=shop_data", BUSYBOX]);
+    }
+    let agent = Agent::start(&docker.node, docker.command(), &[]);
+    let shape = || {
+        agent.register("mine", &json!({ "container": "one" }));
+        let rules = json!({ "rules": [{ "latency": "25ms" }] });
+        let (status, answer) = agent.call("PUT", "/v1/instances/mine/links/eth0", &rules.to_string());
+        assert_eq!(status, 200, "{answer}");
+        docker.expect_rtt("one", &docker.address("two", "data"), 25.0);
+    };
+    shape();
+    assert_eq!(get(&agent, "/v1/instances/mine")["namespace"], "container one");
+    docker.dockerd.docker(&["restart", "--time=0", "one"]);
+    shape();
+    let (status, answer) = agent.call("PUT", "/v1/instances/x", r#"{"container": "nobody"}"#);
+    assert!(status == 400 && answer.contains("running are: one, two"), "{status} {answer}");
 }
 
 fn wrong_labels(_: &Context) {
