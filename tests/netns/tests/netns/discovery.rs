@@ -430,6 +430,8 @@ fn comes_back(_: &Context) {
     wait::until("the agent says that the runtime is away", GONE_WITHIN, || {
         agent.log().contains("waits for the container runtime").then_some(())
     });
+    // Long enough for many lines, were each retry to write one.
+    std::thread::sleep(SHAPED_WITHIN);
     second.child = Second::spawn(&docker, &second.directory);
     second.until_ready();
     for name in ["one", "two"] {
