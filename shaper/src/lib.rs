@@ -10,6 +10,7 @@ pub mod docker;
 pub mod engine;
 pub mod failure;
 pub mod http;
+mod init;
 pub mod journal;
 pub mod measure;
 pub mod netlink;

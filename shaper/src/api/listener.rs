@@ -7,8 +7,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::Group;
+use nix::unistd::{Gid, Group};
 
 /// An agent waits longer for what a client has to say, and no other process keeps its socket for so long.
 const LASTS: Duration = Duration::from_millis(500);
@@ -29,7 +30,7 @@ pub enum ListenError {
         name: String,
     },
     /// What the kernel refused.
-    #[error("cannot {operation} `{address}`: {source}")]
+    #[error("cannot {operation} `{address}`")]
     Failed {
         /// What was tried.
         operation: &'static str,
@@ -55,7 +56,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Listens at a path, for those alone who may write to the socket: root, and the members of `group`. A socket that an agent left
+    /// Listens at a path, for those alone who may write to the socket: root, and the members of `group`, a name or a number. A socket that an agent left
     /// behind is taken away first.
     ///
     /// # Errors
@@ -68,9 +69,14 @@ impl Listener {
         let gid = match group {
             None => None,
             Some(name) => {
-                let group =
-                    Group::from_name(name).map_err(|errno| failed("find the group of")(errno.into()))?;
-                Some(group.ok_or_else(|| ListenError::NoGroup { name: name.to_owned() })?.gid)
+                let group = match Group::from_name(name) {
+                    // An image of nothing but this program has no list of groups.
+                    Err(Errno::ENOENT) => None,
+                    found => found.map_err(|errno| failed("find the group of")(errno.into()))?,
+                };
+                let number = || name.parse().ok().map(Gid::from_raw);
+                let gid = group.map(|group| group.gid).or_else(number);
+                Some(gid.ok_or_else(|| ListenError::NoGroup { name: name.to_owned() })?)
             }
         };
         if let Some(directory) = path.parent() {

@@ -1,5 +1,7 @@
 //! `shaper agent`: looks after many instances, driven over its API, until it is told to end.
 
+mod check;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use super::{failure, output};
 use crate::agent::{self, Agent, Registration, Strict, privileges};
 use crate::api::{self, Listener, Token};
 use crate::docker::Runtime;
+use crate::init;
 use crate::journal;
 use crate::probe::{self, Cap};
 use crate::states::States;
@@ -37,6 +40,11 @@ struct Ready {
 }
 
 pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
+    if args.check {
+        return check::run(&args.listen);
+    }
+    init::leave_to_child()
+        .map_err(|errno| Failure::new(Code::Failed, errno).context("cannot start a child of process 1"))?;
     probe::require(&Cap::ALL).map_err(failure::probe)?;
     let docker = args
         .docker

@@ -11,7 +11,7 @@ pub(crate) fn netns(error: target::netns::Error) -> Failure {
     use target::netns::Error;
     match error {
         Error::Permission { .. } => Failure::new(Code::Permission, error)
-            .hint("entering another namespace takes CAP_SYS_ADMIN: run as root"),
+            .hint("entering another namespace takes CAP_SYS_ADMIN, and CAP_SYS_PTRACE where a process of more privileges has it: run as root"),
         Error::NotFound { .. } | Error::NotANamespace { .. } => Failure::new(Code::Usage, error),
         _ => Failure::new(Code::Failed, error),
     }

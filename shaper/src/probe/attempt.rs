@@ -347,7 +347,10 @@ fn open_tun() -> Result<(), Outcome> {
         Errno::EPERM => Some("the container's device rules do not allow it"),
         // The list of drivers that share a major number; TUN's minor number there is its own (linux/miscdevice.h).
         Errno::ENOENT if fs::read_to_string("/proc/misc").is_ok_and(|drivers| drivers.contains(" tun\n")) => {
-            Some("the kernel has the driver, only the node is missing: mknod /dev/net/tun c 10 200")
+            Some(
+                "the kernel has the driver, only the node is missing: mknod /dev/net/tun c 10 200, or for a container \
+                 --device /dev/net/tun",
+            )
         }
         _ => None,
     };

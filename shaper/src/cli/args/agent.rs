@@ -18,7 +18,7 @@ pub struct AgentArgs {
     /// Where the control API listens: `unix:PATH`, for root alone
     #[arg(long, value_name = "unix:PATH", default_value = LISTEN_DEFAULT, help_heading = "API", value_parser = value::unix)]
     pub listen: PathBuf,
-    /// Members of this group may use the Unix socket, too
+    /// Members of this group, a name or a number, may use the Unix socket, too
     #[arg(long, value_name = "GROUP", help_heading = "API")]
     pub group: Option<String>,
     /// Listen on TCP, too, for those who send the token
@@ -53,6 +53,9 @@ pub struct AgentArgs {
         value_parser = value::named::<OnExit>(), ignore_case = true
     )]
     pub on_exit: OnExit,
+    /// Ask the agent at --listen whether it is well, and end: for health checks in containers that have no other program
+    #[arg(long, help_heading = "API")]
+    pub check: bool,
     /// Print one JSON object when the agent is ready
     #[arg(long)]
     pub json: bool,
