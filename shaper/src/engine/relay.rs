@@ -45,6 +45,9 @@ const TAP_QUEUE_FRAMES: u32 = 10_000;
 const START_TIMEOUT_MS: u16 = 5_000;
 /// The relay sends at once what it holds when its TAP goes.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// Why process 1 starts none.
+const ENDS_WITH_US: &str = "this command is process 1 of its container, and with it the relay would end; \
+                            `shaper agent` stays, and so does a container whose process 1 is another program";
 /// The relay's name for itself (`/proc/PID/comm`).
 pub const PROCESS_NAME: &CStr = c"shaper-relay";
 
@@ -63,6 +66,9 @@ pub(super) fn start(
         set_up_tap(session, request.direction, &dev, programs)?;
         session.effect(|| format!("shaper relay for `{}`", request.link.name));
         return Ok(dev);
+    }
+    if std::process::id() == 1 {
+        return Err(Error::StartRelay { reason: ENDS_WITH_US.to_owned() });
     }
     let failed = |source| Error::Tap { name: name.clone(), source };
     let step = session.begin(|source| failed(tap::Error::Create { name: name.clone(), source }))?;
