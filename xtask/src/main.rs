@@ -9,6 +9,7 @@ mod docker;
 mod ebpf;
 mod elf;
 mod example;
+mod image;
 mod interrupt;
 mod loopback;
 mod plans;
@@ -43,6 +44,7 @@ enum Task {
     Bench(bench::Options),
     Demo(demo::Options),
     Example(example::Options),
+    Image(image::Options),
     Uml(uml::Options),
     /// Process 1 of `uml`.
     #[command(hide = true)]
@@ -68,6 +70,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench(options) => bench::main(&Workspace::find()?, &options),
         Task::Demo(options) => demo::main(&Workspace::find()?, &options),
         Task::Example(options) => example::main(&Workspace::find()?, &options),
+        Task::Image(options) => image::main(&Workspace::find()?, &options).map(|()| ExitCode::SUCCESS),
         Task::Uml(options) => {
             interrupt::remember()?;
             uml::main(&Workspace::find()?, &options)

@@ -5,6 +5,7 @@
 //! groups, which are removed by name. Nothing comes from a registry: images are built from files of this machine.
 
 pub mod cgroups;
+pub mod compose;
 mod inside;
 
 use std::ffi::OsStr;
@@ -30,6 +31,8 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(40);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
+/// The image that [`Dockerd::build_shaper`] makes.
+pub const SHAPER: &str = "shaper";
 /// The image that [`Dockerd::build_busybox`] makes.
 pub const BUSYBOX: &str = "busybox";
 
@@ -50,6 +53,14 @@ fn daemon() -> Result<PathBuf, String> {
 
 fn busybox() -> Result<PathBuf, String> {
     found("SHAPER_BUSYBOX")
+}
+
+/// Finds `shaper` as one statically linked program.
+///
+/// # Errors
+/// Why there is none, as a skipped trial prints it.
+pub fn static_shaper() -> Result<PathBuf, String> {
+    found("SHAPER_STATIC")
 }
 
 fn found(variable: &str) -> Result<PathBuf, String> {
@@ -192,6 +203,17 @@ impl Dockerd {
         self.docker(&[&["exec", container], command].concat())
     }
 
+    /// Returns the least round trip from a container to an address or a name, in ms.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    #[track_caller]
+    pub fn rtt_ms(&self, from: &str, to: &str) -> f64 {
+        let said = self.exec(from, &["ping", "-c", "4", "-i", "0.1", "-W", "2", to]);
+        let found = said.split("min/avg/max = ").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());
+        found.unwrap_or_else(|| panic!("{said}"))
+    }
+
     /// Returns what `docker inspect --format` says of a container, an image or a network.
     ///
     /// # Panics
@@ -219,6 +241,20 @@ impl Dockerd {
         let args =
             [OsStr::new("build"), "--quiet".as_ref(), "--tag".as_ref(), tag.as_ref(), "--file".as_ref()];
         self.docker(&[&args[..], &[dockerfile.as_ref(), context.as_ref()]].concat());
+    }
+
+    /// Builds the image [`SHAPER`], by the Dockerfile of this repository.
+    ///
+    /// # Panics
+    /// As [`Dockerd::build`].
+    #[track_caller]
+    pub fn build_shaper(&self) {
+        let program = static_shaper().unwrap_or_else(|reason| panic!("{reason}"));
+        let context = Directory::new();
+        fs::copy(program, context.path().join("shaper"))
+            .expect("a file can be copied to a directory of our own");
+        let dockerfile = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Dockerfile"));
+        self.build(SHAPER, dockerfile, context.path());
     }
 
     /// Builds the image [`BUSYBOX`]: a shell and its commands, and no file else.

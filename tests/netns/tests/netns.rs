@@ -32,6 +32,8 @@ mod faults;
 mod fuzz;
 #[path = "netns/idempotence.rs"]
 mod idempotence;
+#[path = "netns/image.rs"]
+mod image;
 #[path = "netns/instruments.rs"]
 mod instruments;
 #[path = "netns/isolation.rs"]
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
             strangers::cases(),
             sdk::cases(),
             container::cases(),
+            image::cases(),
             discovery::cases(),
             leftovers::cases(),
         ]

@@ -7,7 +7,6 @@ use anyhow::Result;
 use super::Context;
 use crate::cargo_build::{self, MESSAGES};
 use crate::command::cargo;
-use crate::docker::{self, Docker};
 use crate::{plans, redis, schemathesis};
 
 /// Paths of what was built.
@@ -23,8 +22,6 @@ pub(super) struct Artifacts {
     pub(super) plan_js: Result<PathBuf>,
     /// The server of states, or why there is none.
     pub(super) redis: Result<PathBuf>,
-    /// What tests with containers need.
-    pub(super) docker: Docker,
     /// What fuzzes the API, or why there is none.
     pub(super) schemathesis: Result<PathBuf>,
 }
@@ -44,7 +41,6 @@ pub(super) fn build(context: &Context<'_>) -> Result<Artifacts> {
         plan_rust: plans::rust(context.workspace)?,
         plan_js: plans::javascript(context.workspace),
         redis: redis::server(),
-        docker: docker::programs(),
         schemathesis: schemathesis::program(context.workspace),
     })
 }

@@ -3,8 +3,8 @@
 //! Their binary reads `SHAPER_BIN` (the command to drive), `SHAPER_REQUIRE` (engines whose tests must not be skipped),
 //! `SHAPER_REPORT` (a file it appends one JSON object per test to) and `SHAPER_SHARD` (`0/2`: the first half of the
 //! tests), `SHAPER_PLAN_RUST` and `SHAPER_PLAN_JS` (the plans on Testground's SDKs), `SHAPER_REDIS` (a server of states),
-//! `SHAPER_DOCKERD` and `SHAPER_BUSYBOX` (containers) and `SHAPER_SCHEMATHESIS` (what fuzzes the API), each of which may be `missing: ` and
-//! why, and takes libtest's arguments.
+//! `SHAPER_DOCKERD`, `SHAPER_COMPOSE`, `SHAPER_BUSYBOX` and `SHAPER_STATIC` (containers, and what is in them) and `SHAPER_SCHEMATHESIS` (what
+//! fuzzes the API), each of which may be `missing: ` and why, and takes libtest's arguments.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result};
 use super::artifacts::{self, Artifacts};
 use super::report::{self, Row};
 use super::{Context, engines, native_kernel, object, programs};
+use crate::docker::{self, Docker};
 use crate::supervise::Group;
 use crate::uml::{Ended, Job, Machine, inherited_env, processors};
 
@@ -54,6 +55,7 @@ pub(super) fn native(context: &Context<'_>) -> Result<Vec<Row>> {
     }
     let mut command = Command::new(&artifacts.tests);
     command.args(run.filter).envs(contract(&run, &artifacts, &report)).stdin(Stdio::null());
+    command.envs(containers(&docker::programs(context.workspace)));
     let ended = Group::spawn(&mut command)?.wait(TIMEOUT);
     rows(&run, &[report], ended.map(|status| status.success()))
 }
@@ -108,17 +110,28 @@ fn uml_namespaces(context: &Context<'_>, artifacts: &Artifacts) -> Result<Vec<Ro
     rows(&run, &reports, ended)
 }
 
-fn contract(run: &Run<'_>, artifacts: &Artifacts, report: &Path) -> BTreeMap<String, String> {
-    let found = |path: &Result<PathBuf>| match path {
+fn found(path: &Result<PathBuf>) -> String {
+    match path {
         Ok(path) => path.display().to_string(),
         Err(error) => format!("missing: {error:#}"),
-    };
+    }
+}
+
+/// What tests with containers are told; those in User-mode Linux have none.
+fn containers(docker: &Docker) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("SHAPER_BUSYBOX".to_owned(), found(&docker.busybox)),
+        ("SHAPER_COMPOSE".to_owned(), found(&docker.compose)),
+        ("SHAPER_DOCKERD".to_owned(), found(&docker.daemon)),
+        ("SHAPER_STATIC".to_owned(), found(&docker.shaper)),
+    ])
+}
+
+fn contract(run: &Run<'_>, artifacts: &Artifacts, report: &Path) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("SHAPER_PLAN_JS".to_owned(), found(&artifacts.plan_js)),
         ("SHAPER_PLAN_RUST".to_owned(), artifacts.plan_rust.display().to_string()),
         ("SHAPER_REDIS".to_owned(), found(&artifacts.redis)),
-        ("SHAPER_DOCKERD".to_owned(), found(&artifacts.docker.daemon)),
-        ("SHAPER_BUSYBOX".to_owned(), found(&artifacts.docker.busybox)),
         ("SHAPER_SCHEMATHESIS".to_owned(), found(&artifacts.schemathesis)),
         ("SHAPER_BIN".to_owned(), artifacts.shaper.display().to_string()),
         ("SHAPER_REPORT".to_owned(), report.display().to_string()),
