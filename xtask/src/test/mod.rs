@@ -4,6 +4,7 @@ mod artifacts;
 mod engines;
 mod libtest;
 mod lint;
+mod manifests;
 mod netns;
 mod object;
 mod programs;
@@ -52,7 +53,7 @@ enum Tier {
     Lint,
     /// Does the committed eBPF object belong to the sources, and do its programs work here?
     Object,
-    /// `cargo test` without privileges.
+    /// `cargo test` without privileges, and the manifests against their schema.
     Unit,
     /// Real namespaces on the running kernel.
     Native,
