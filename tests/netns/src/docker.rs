@@ -102,7 +102,7 @@ impl Dockerd {
             .args([option("--pidfile", state.join("pid")), option("--config-file", configuration)])
             .args([option("--host", url(&directory)), option("--host", "unix:///run/docker.sock")])
             .args([option("--cgroup-parent", format!("/{cgroup}"))])
-            .args(["--exec-opt=native.cgroupdriver=cgroupfs", "--userland-proxy=false"])
+            .args(["--exec-opt=native.cgroupdriver=cgroupfs", "--userland-proxy=false", "--log-level=warn"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

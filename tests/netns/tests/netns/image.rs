@@ -97,6 +97,8 @@ fn expect_rtt(dockerd: &Dockerd, from: &str, to: &str, ms: f64) {
 fn until_well(dockerd: &Dockerd, container: &str) {
     wait::until("the agent is well", WELL_WITHIN, || {
         let checked = dockerd.try_docker(&["exec", container, "/shaper", "agent", "--check"]);
+        let ended = dockerd.inspect(container, "{{.State.Status}}") == "exited";
+        assert!(!ended, "{}", dockerd.try_docker(&["logs", container]));
         (checked.exit == Exit::Done).then_some(())
     });
 }
@@ -116,7 +118,9 @@ fn sidecar(_: &Context) {
     assert!(refused.stderr.contains("/run/shaper") && refused.stderr.contains("Read-only"), "{refused}");
 
     let mut options = beside_app(&LEAST);
-    options.extend(["--tmpfs=/run/shaper", SHAPER, "agent", "--self", "--group=4242"].map(str::to_owned));
+    // A socket is given to a group of one's own without a privilege.
+    let agent = ["--tmpfs=/run/shaper", "--group-add=4242", SHAPER, "agent", "--self", "--group=4242"];
+    options.extend(agent.map(str::to_owned));
     dockerd.run("side", &options.iter().map(String::as_str).collect::<Vec<_>>());
     until_well(&dockerd, "side");
     for _ in 0..2 {
