@@ -4,6 +4,7 @@
 //! that were missed meanwhile, take nothing but another look at each container.
 
 mod keeper;
+mod links;
 mod testground;
 
 use std::collections::HashMap;

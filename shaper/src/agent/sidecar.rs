@@ -172,6 +172,7 @@ impl Sidecar {
                 Ok(is_made)
             }
             Err(why) => {
+                instance.fail(why.clone());
                 tracing::warn!(instance = %instance.name(), %why, "a configuration is refused");
                 if let Some(state) = callback.state {
                     // Somebody else's sync service cannot be told, and then the log is all there is.

@@ -1,18 +1,15 @@
 //! One container: it is looked at whenever something happened to it, and made as its labels say.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 
 use super::super::{Agent, Callback, Error, Instance, Name, Order, Registration};
+use super::links::Links;
 use super::testground;
 use crate::docker::labels::{self, Asked};
 use crate::docker::{self, Container, Network, Running, Runtime, Which, link_of};
 use crate::failure;
-use crate::netlink::link::{self, Link};
-use crate::netlink::{Socket, address};
 use crate::target::Target;
 
 /// What a container wants.
@@ -48,20 +45,6 @@ struct Kept {
     pid: u32,
     /// The number of the link that was made as the labels say, zero for no certain one: what somebody wants of it later stays.
     made: Option<u32>,
-}
-
-/// The links of a namespace, and their addresses.
-pub(super) struct Links {
-    pub(super) links: Vec<Link>,
-    pub(super) addresses: Vec<(u32, IpAddr)>,
-}
-
-impl Links {
-    /// The number of a link; zero where there is none of that name.
-    fn number_of(&self, name: Option<&str>) -> u32 {
-        let link = self.links.iter().find(|link| Some(link.name.as_str()) == name);
-        link.map_or(0, |link| link.ifindex)
-    }
 }
 
 impl Keeper {
@@ -139,7 +122,7 @@ impl Keeper {
 
     async fn carry_out(&mut self, running: &Running, wish: Wish) -> Result<(), Error> {
         let target = Target::Container { name: name_of(running), pid: running.pid };
-        let links = links(&target).await?;
+        let links = Links::of(&target).await?;
         let networks = self.networks(running).await.map_err(failure::docker)?;
         let mut registration = Registration { container: Some(name_of(running)), ..Registration::default() };
         let wanted = match wish {
@@ -248,20 +231,4 @@ fn dev(
     let short: Vec<Option<String>> = networks.iter().map(short).collect();
     let both: Vec<_> = running.networks().iter().zip(short.iter().map(Option::as_deref)).collect();
     link_of(&asked.which, &both, &links.links).map_err(|error| error.to_string())
-}
-
-async fn links(target: &Target) -> Result<Links, Error> {
-    let target = target.clone();
-    let look = move || {
-        let netns = target.open().map_err(failure::netns)?;
-        let mut socket = netns.run(Socket::open).map_err(failure::netns)?.map_err(failure::netlink)?;
-        let links = link::dump(&mut socket).map_err(failure::netlink)?;
-        let addresses = address::dump(&mut socket).map_err(failure::netlink)?;
-        let addresses = addresses.into_iter().map(|address| (address.ifindex, address.local)).collect();
-        Ok(Links { links, addresses })
-    };
-    match spawn_blocking(look).await {
-        Ok(links) => links,
-        Err(panic) => Err(failure::Failure::new(failure::Code::Failed, panic).into()),
-    }
 }
