@@ -51,9 +51,11 @@ pub(crate) struct Options {
 enum Tier {
     /// rustfmt and clippy.
     Lint,
+    /// Are the Kubernetes manifests what its API takes?
+    Manifests,
     /// Does the committed eBPF object belong to the sources, and do its programs work here?
     Object,
-    /// `cargo test` without privileges, and the manifests against their schema.
+    /// `cargo test` without privileges.
     Unit,
     /// Real namespaces on the running kernel.
     Native,
@@ -62,14 +64,14 @@ enum Tier {
 }
 
 impl Tier {
-    const ALL: [Self; 5] = [Self::Lint, Self::Object, Self::Unit, Self::Native, Self::Uml];
+    const ALL: [Self; 6] = [Self::Lint, Self::Manifests, Self::Object, Self::Unit, Self::Native, Self::Uml];
 
     fn is_wanted(self, options: &Options) -> bool {
         let is_left_out = match self {
             Self::Lint => options.no_lint,
             Self::Native => options.no_native,
             Self::Uml => options.no_uml,
-            Self::Object | Self::Unit => false,
+            Self::Manifests | Self::Object | Self::Unit => false,
         };
         !is_left_out && (options.only.is_empty() || options.only.contains(&self))
     }
@@ -96,6 +98,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         let tier_begin = Instant::now();
         let done = match tier {
             Tier::Lint => lint::run(&context),
+            Tier::Manifests => manifests::run(&context),
             Tier::Object => object::run(&context),
             Tier::Unit => unit::run(&context),
             Tier::Native => netns::native(&context),
