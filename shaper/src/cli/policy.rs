@@ -68,7 +68,7 @@ pub(super) fn asked(args: &PolicyArgs) -> Option<Routing> {
 /// Applies a policy without a shape.
 pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
     let (dev, policy) = (args.dev.clone(), asked(&args.policy));
-    let wanted = Wanted { dev, address: args.address, policy, ..Wanted::default() };
+    let wanted = Wanted { dev, addresses: args.address.into_iter().collect(), policy, ..Wanted::default() };
     let session = wanted::open(target, &wanted).map_err(failure::wanted)?;
     let mut session = if args.dry_run { session.dry() } else { session };
     let made = wanted::make(&mut session, target, &wanted).map_err(failure::wanted)?;

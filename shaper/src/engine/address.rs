@@ -1,15 +1,21 @@
-//! Another IPv4 address for a link: connections by other addresses go on, and so do the routes that the old one was the source of.
+//! Another address for a link: connections by other addresses go on, and so do the routes that the old one was the source of.
 //!
-//! The kernel takes an address of a network that has one already as secondary, and takes it away with the first one
+//! The kernel takes an IPv4 address of a network that has one already as secondary, and takes it away with the first one
 //! (`promote_secondaries` is off by default). And with the last address of a link it takes all routes by that link. So:
 //!
 //! 1. the new address is added as a host, without its network; routes that said the old source say the new one;
 //! 2. the old addresses go, the new one comes with its network;
 //! 3. the host goes.
 //!
+//! IPv6 has no secondary addresses, a network's route stays with the last of them, and a link has an address once, whatever the length
+//! of its network: there the new one comes with its network first, then the old ones go, and nothing is left for the third.
+//! The link-local address is none of the network, and stays.
+//!
 //! Each is one batch: killed in between, the link has the new address, and the next command goes on.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -21,8 +27,9 @@ use crate::policy;
 use super::inverse::Inverse;
 use super::{Error, Session, clear};
 
-/// Bits of an address.
-const BITS: u8 = 32;
+/// How long the kernel may take for the route to an address of IPv6; it was less than 1 ms.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Why a link cannot have an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +39,7 @@ pub enum AddressError {
     #[error("{address} is in no network of `{link}`: give an address of {}", .networks.join(" or "))]
     NotInNetwork {
         /// The address asked for.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The link.
         link: String,
         /// Its networks.
@@ -42,7 +49,7 @@ pub enum AddressError {
     #[error("{address} is {what} of {network}, and no host's: give one in between")]
     NotAHost {
         /// The address asked for.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Which of the two.
         what: &'static str,
         /// The network.
@@ -54,7 +61,7 @@ pub enum AddressError {
 #[derive(Clone, Debug)]
 pub struct AddressChange {
     link: Link,
-    local: Ipv4Addr,
+    local: IpAddr,
     before: Addresses,
     wanted: Addresses,
     links: Vec<Link>,
@@ -76,9 +83,9 @@ impl AddressChange {
     /// # Errors
     ///
     /// [`AddressError`], or when a dump is refused.
-    pub fn plan(session: &mut Session, link: &Link, local: Ipv4Addr, prefix_len: u8) -> Result<Self, Error> {
+    pub fn plan(session: &mut Session, link: &Link, local: IpAddr, prefix_len: u8) -> Result<Self, Error> {
         let socket = session.socket();
-        let entries = address::of_link(socket, &link.device())?;
+        let entries = address::of_link(socket, &link.device(), Family::of(local))?;
         let prefix_len = network_of(&entries, &link.name, local, prefix_len)?;
         let before = take(socket, &link.device(), local, prefix_len)?;
         let model = before.entries.iter().find(|entry| entry.prefix_len == prefix_len);
@@ -86,7 +93,7 @@ impl AddressChange {
             Some(model) => model.with_local(local),
             None => Entry::new(link.ifindex, local, prefix_len),
         };
-        let routes = before.routes.iter().map(|route| route.with_source(local.into())).collect();
+        let routes = before.routes.iter().map(|route| route.with_source(local)).collect();
         let is_same = matches!(&before.entries[..], [only] if only.is_in_place_of(&wanted));
         let entries = if is_same { before.entries.clone() } else { vec![wanted] };
         let wanted = Addresses { entries, routes };
@@ -95,7 +102,7 @@ impl AddressChange {
 
     /// The address.
     #[must_use]
-    pub fn local(&self) -> Ipv4Addr {
+    pub fn local(&self) -> IpAddr {
         self.local
     }
 
@@ -115,17 +122,42 @@ impl AddressChange {
             return Ok(());
         }
         session.on_failure(Inverse::Address(Box::new(self.clone())));
-        for messages in steps(&self.before, &self.wanted, &self.link.device(), &self.name()) {
-            session.send(messages)?;
-        }
+        let [first, second, third] = steps(&self.before, &self.wanted, &self.link.device(), &self.name());
+        session.send(first)?;
+        // Before the old ones go.
+        self.until_taken(session, &self.wanted)?;
+        session.send(second)?;
+        session.send(third)?;
         Ok(())
+    }
+
+    /// Waits until packets to the addresses are taken. With IPv6 the kernel makes the route to an address later than the address, in its
+    /// own time, and only while the link has a carrier.
+    fn until_taken(&self, session: &mut Session, addresses: &Addresses) -> Result<(), Error> {
+        let family = Family::of(self.local);
+        if family == Family::V4 || session.is_dry() || !self.link.is_running() {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        loop {
+            let routes = route::dump(session.socket(), family, None)?;
+            let is_taken = |entry: &Entry| {
+                let is_to = |route: &route::Entry| route.to == entry.local && route.kind == libc::RTN_LOCAL;
+                routes.iter().any(is_to)
+            };
+            // What takes longer is another's affair, such as a link that was set down meanwhile.
+            if addresses.entries.iter().all(is_taken) || begin.elapsed() > TAKEN_WITHIN {
+                return Ok(());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Gives the link the addresses that it had, past what is so already.
     pub(super) fn take_back(&self, session: &mut Session) -> Result<(), Error> {
         let (dev, prefix_len) = (self.link.device(), self.prefix_len());
         let now = take(session.socket(), &dev, self.local, prefix_len)?;
-        let there = route::dump(session.socket(), Family::V4, None)?;
+        let there = route::dump(session.socket(), Family::of(self.local), None)?;
         let is_missing = |route: &&route::Entry| !there.contains(route);
         let routes: Vec<_> = self.before.routes.iter().filter(is_missing).cloned().collect();
         if now.entries == self.before.entries && routes.is_empty() {
@@ -138,21 +170,22 @@ impl AddressChange {
                 failed.get_or_insert(error);
             }
         }
+        self.until_taken(session, &self.before)?;
         failed.map_or(Ok(()), Err)
     }
 
     /// What a policy that is planned before this is made has to say of a route: a dry run sees the routes of before.
     #[must_use]
     pub fn readdressed(&self, route: &route::Entry) -> route::Entry {
-        let had = |source| self.before.entries.iter().any(|entry| IpAddr::V4(entry.local) == source);
+        let had = |source| self.before.entries.iter().any(|entry| entry.local == source);
         match route.source() {
-            Some(source) if had(source) => route.with_source(self.local.into()),
+            Some(source) if had(source) => route.with_source(self.local),
             _ => route.clone(),
         }
     }
 
     fn prefix_len(&self) -> u8 {
-        self.wanted.entries.first().map_or(BITS, |entry| entry.prefix_len)
+        self.wanted.entries.first().map_or(Family::of(self.local).bits(), |entry| entry.prefix_len)
     }
 
     fn name(&self) -> impl Fn(u32) -> String {
@@ -161,16 +194,19 @@ impl AddressChange {
 }
 
 /// The prefix length of the network that `local` is to be in.
-fn network_of(entries: &[Entry], link: &str, local: Ipv4Addr, prefix_len: u8) -> Result<u8, AddressError> {
-    let is_in = |entry: &&Entry| is_in_network(local, entry.local, entry.prefix_len);
+fn network_of(entries: &[Entry], link: &str, local: IpAddr, prefix_len: u8) -> Result<u8, AddressError> {
+    let bits = Family::of(local).bits();
+    // Every link with IPv6 has an address of that network.
+    let entries: Vec<&Entry> = entries.iter().filter(|entry| !is_link_local(entry.local)).collect();
+    let is_in = |entry: &&&Entry| is_in_network(local, entry.local, entry.prefix_len);
     // A host alone is no network, but for the one that is there already.
-    let of_networks = entries.iter().filter(|entry| entry.prefix_len < BITS || entry.local == local);
-    let found = of_networks.clone().filter(|entry| entry.prefix_len < BITS).filter(is_in);
+    let of_networks = entries.iter().filter(|entry| entry.prefix_len < bits || entry.local == local);
+    let found = of_networks.clone().filter(|entry| entry.prefix_len < bits).filter(is_in);
     let found = found.map(|entry| entry.prefix_len).max();
     let found = found.or_else(|| of_networks.filter(is_in).map(|entry| entry.prefix_len).next());
     let prefix_len = match found {
         Some(found) => found,
-        None if entries.is_empty() => prefix_len.min(BITS),
+        None if entries.is_empty() => prefix_len.min(bits),
         None => {
             let mut networks: Vec<String> =
                 entries.iter().map(|entry| network(entry.local, entry.prefix_len)).collect();
@@ -178,39 +214,48 @@ fn network_of(entries: &[Entry], link: &str, local: Ipv4Addr, prefix_len: u8) ->
             return Err(AddressError::NotInNetwork { address: local, link: link.to_owned(), networks });
         }
     };
-    let host_bits = u32::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
-    let what = match local.to_bits() & host_bits {
-        // Two hosts and no more (RFC 3021), or one.
-        _ if prefix_len >= BITS - 1 => return Ok(prefix_len),
-        0 => "the address",
-        bits if bits == host_bits => "the broadcast address",
+    // Two hosts and no more (RFC 3021, RFC 6164), or one.
+    if prefix_len >= bits - 1 {
+        return Ok(prefix_len);
+    }
+    let what = match local {
+        // Of IPv6 that is any router's (RFC 4291, 2.6.1).
+        _ if route::network(local, prefix_len) == local => "the address",
+        IpAddr::V4(local) if local.to_bits() | u32::MAX << (32 - prefix_len) == u32::MAX => {
+            "the broadcast address"
+        }
         _ => return Ok(prefix_len),
     };
     Err(AddressError::NotAHost { address: local, what, network: network(local, prefix_len) })
 }
 
-fn network(local: Ipv4Addr, prefix_len: u8) -> String {
-    format!("{}/{prefix_len}", route::network(local.into(), prefix_len))
+fn network(local: IpAddr, prefix_len: u8) -> String {
+    format!("{}/{prefix_len}", route::network(local, prefix_len))
 }
 
-fn is_in_network(one: Ipv4Addr, other: Ipv4Addr, prefix_len: u8) -> bool {
-    route::network(one.into(), prefix_len) == route::network(other.into(), prefix_len)
+fn is_in_network(one: IpAddr, other: IpAddr, prefix_len: u8) -> bool {
+    route::network(one, prefix_len) == route::network(other, prefix_len)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// What there is of the network of `local`. Tables of the kernel's own, in which addresses are the destinations, are its business.
 fn take(
     socket: &mut Socket,
     device: &Device,
-    local: Ipv4Addr,
+    local: IpAddr,
     prefix_len: u8,
 ) -> Result<Addresses, netlink::Error> {
+    let family = Family::of(local);
     let is_in = |entry: &Entry| is_in_network(entry.local, local, prefix_len);
-    let entries: Vec<Entry> = address::of_link(socket, device)?.into_iter().filter(is_in).collect();
+    let entries: Vec<Entry> = address::of_link(socket, device, family)?.into_iter().filter(is_in).collect();
     let says_one = |route: &route::Entry| {
-        let is_one = |source| entries.iter().any(|entry| IpAddr::V4(entry.local) == source);
+        let is_one = |source| entries.iter().any(|entry| entry.local == source);
         route.table != u32::from(libc::RT_TABLE_LOCAL) && route.source().is_some_and(is_one)
     };
-    let routes = route::dump(socket, Family::V4, None)?.into_iter().filter(says_one).collect();
+    let routes = route::dump(socket, family, None)?.into_iter().filter(says_one).collect();
     Ok(Addresses { entries, routes })
 }
 
@@ -222,6 +267,21 @@ fn steps(
     name: &dyn Fn(u32) -> String,
 ) -> [Vec<Message<'static>>; 3] {
     let routes = || wanted.routes.iter().map(|route| route.replace(name));
+    if now.entries.iter().chain(&wanted.entries).any(|entry| entry.family() == Family::V6) {
+        let is_there =
+            |entry: &&Entry, others: &[Entry]| others.iter().any(|other| other.is_in_place_of(entry));
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for old in now.entries.iter().filter(|old| !is_there(old, &wanted.entries)) {
+            // The same address with another network is in the way.
+            let is_in_the_way = wanted.entries.iter().any(|new| new.local == old.local);
+            if is_in_the_way { &mut first } else { &mut second }.push(old.delete(device));
+        }
+        first.extend(
+            wanted.entries.iter().filter(|new| !is_there(new, &now.entries)).map(|new| new.add(device)),
+        );
+        first.extend(routes());
+        return [first, second, Vec::new()];
+    }
     let host = wanted.entries.first().map(Entry::host);
     let is_among = |host: &Entry, entries: &[Entry]| entries.iter().any(|entry| entry.is_in_place_of(host));
     let is_host = |entry: &&Entry| host.as_ref().is_some_and(|host| entry.is_in_place_of(host));
@@ -254,7 +314,7 @@ mod tests {
     fn entries(texts: &[&str]) -> Vec<Entry> {
         let entry = |text: &&str| {
             let (local, prefix_len) = text.split_once('/').expect("ADDRESS/LENGTH");
-            Entry::new(2, local.parse().expect("an address"), prefix_len.parse().expect("a length"))
+            Entry::new(2, local.parse::<IpAddr>().expect("an address"), prefix_len.parse().expect("a length"))
         };
         texts.iter().map(entry).collect()
     }
@@ -280,6 +340,38 @@ mod tests {
             let error = network_for(local, 12, &["16.0.0.7/16"]).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_has_no_broadcast_and_is_not_that_of_the_link() {
+        assert_eq!(network_for("fd00::9", 48, &["fe80::1/64", "fd00::1/64"]), Ok(64));
+        assert_eq!(network_for("fd00::9", 48, &["fe80::1/64"]), Ok(48));
+        assert_eq!(network_for("fd00::ffff:ffff:ffff:ffff", 64, &["fd00::1/64"]), Ok(64));
+        assert_eq!(network_for("fd00::", 127, &[]), Ok(127));
+        for (local, words) in [
+            ("fd01::1", "fd01::1 is in no network of `eth1`: give an address of fd00::/64"),
+            ("fd00::", "fd00:: is the address of fd00::/64"),
+        ] {
+            let error = network_for(local, 48, &["fe80::1/64", "fd00::1/64"]).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn of_ipv6_the_new_address_comes_with_its_network_and_then_the_old_ones_go() {
+        let of = |verb: &str, address: &str| {
+            let nodad = if verb == "add" { " nodad" } else { "" };
+            format!("ip address {verb} {address} dev eth1{nodad}")
+        };
+        let [first, second, third] = commands(&["fd00::1/64", "fd00::2/64"], &["fd00::9/64"]);
+        assert_eq!(first, [of("add", "fd00::9/64")]);
+        assert_eq!(second, [of("del", "fd00::1/64"), of("del", "fd00::2/64")]);
+        assert!(third.is_empty());
+        // What a killed command left.
+        let [first, second, _] = commands(&["fd00::1/64", "fd00::9/64"], &["fd00::9/64"]);
+        assert_eq!((first.len(), second), (0, vec![of("del", "fd00::1/64")]));
+        let [first, second, _] = commands(&["fd00::9/128"], &["fd00::9/64"]);
+        assert_eq!((first, second.len()), (vec![of("del", "fd00::9/128"), of("add", "fd00::9/64")], 0));
     }
 
     fn commands(now: &[&str], wanted: &[&str]) -> [Vec<String>; 3] {

@@ -65,6 +65,11 @@ impl Link {
         self.flags & libc::IFF_UP as u32 != 0
     }
 
+    /// Says whether the link is set up and has a carrier.
+    pub fn is_running(&self) -> bool {
+        self.is_up() && self.flags & libc::IFF_RUNNING as u32 != 0
+    }
+
     /// Says whether the link is the loopback.
     pub fn is_loopback(&self) -> bool {
         self.flags & libc::IFF_LOOPBACK as u32 != 0

@@ -12,8 +12,9 @@ mod tests;
 
 use serde_json::Value;
 
+use crate::netlink::Family;
 use crate::units::quote;
-use crate::wanted::Ipv4;
+use crate::wanted::Address;
 
 use members::Members;
 
@@ -35,9 +36,9 @@ pub struct Config {
     /// The network; only `default` exists.
     pub network: String,
     /// The address of the data link; the one it has when nothing is said.
-    pub ipv4: Option<Ipv4>,
-    /// The IPv6 address, as it was written.
-    pub ipv6: Option<String>,
+    pub ipv4: Option<Address>,
+    /// The same of IPv6.
+    pub ipv6: Option<Address>,
     /// Whether the data link is connected.
     pub enable: bool,
     /// The shape of all that leaves by the data link.
@@ -123,8 +124,8 @@ impl Config {
         let rules = rules.collect::<Result<_, Error>>()?;
         Ok(Self {
             network: members.text("network")?,
-            ipv4: members.address("IPv4")?,
-            ipv6: members.optional_text("IPv6")?,
+            ipv4: members.address("IPv4", Family::V4)?,
+            ipv6: members.address("IPv6", Family::V6)?,
             enable: members.flag("enable")?,
             default,
             rules,

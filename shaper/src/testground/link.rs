@@ -18,15 +18,17 @@ mod shape;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use shaper_common::abi::{Direction, link_flag};
 
 use super::config::{Config, LinkRule, NETWORK, RoutingPolicy};
+use crate::netlink::Family;
 use crate::plan::set::Wish;
 use crate::policy::Keep;
 use crate::rules::{self, Filter, Prefix, Rule, RuleParts, RuleSet, To};
 use crate::shape::{Parts, Shape};
-use crate::wanted::{Ipv4, Routing, Wanted};
+use crate::wanted::{Address, Routing, Wanted};
 
 pub use error::Error;
 
@@ -34,7 +36,8 @@ pub use error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     is_connected: bool,
-    address: Option<Ipv4>,
+    ipv4: Option<Address>,
+    ipv6: Option<Address>,
     shape: Option<Shape>,
     rules: BTreeMap<Prefix, Treatment>,
     policy: RoutingPolicy,
@@ -52,7 +55,7 @@ enum Treatment {
 impl Default for Link {
     fn default() -> Self {
         let policy = RoutingPolicy::default();
-        Self { is_connected: true, address: None, shape: None, rules: BTreeMap::new(), policy }
+        Self { is_connected: true, ipv4: None, ipv6: None, shape: None, rules: BTreeMap::new(), policy }
     }
 }
 
@@ -72,10 +75,8 @@ impl Link {
         if !config.enable {
             return Ok(Self { is_connected: false, policy, ..self.clone() });
         }
-        if let Some(address) = &config.ipv6 {
-            return Err(Error::Ipv6 { address: crate::units::quote(address) });
-        }
-        let address = config.ipv4.map(checked).transpose()?.or(self.address);
+        let ipv4 = config.ipv4.map(checked).transpose()?.or(self.ipv4);
+        let ipv6 = config.ipv6.map(checked).transpose()?.or(self.ipv6);
         let mut rules = self.rules.clone();
         for (nth, rule) in config.rules.iter().enumerate() {
             let (subnet, treatment) = treatment(&format!("rules[{nth}]"), rule)?;
@@ -85,7 +86,7 @@ impl Link {
             };
         }
         let shape = shape::of("default", &config.default)?;
-        Ok(Self { is_connected: true, address, shape, rules, policy })
+        Ok(Self { is_connected: true, ipv4, ipv6, shape, rules, policy })
     }
 
     /// Whether the data link is connected.
@@ -113,7 +114,7 @@ impl Link {
                 (Direction::Ingress, Wish::Whole(ingress)),
             ],
             flags: if self.is_connected { 0 } else { link_flag::DOWN },
-            address: self.address.filter(|_| self.is_connected),
+            addresses: self.ipv4.into_iter().chain(self.ipv6).filter(|_| self.is_connected).collect(),
             policy: Some(policy),
             ..Wanted::default()
         })
@@ -182,20 +183,17 @@ fn subnet(text: &str) -> Result<Prefix, Option<rules::Error>> {
     text.parse().map_err(Some)
 }
 
-fn checked(ipv4: Ipv4) -> Result<Ipv4, Error> {
-    let address = ipv4.address;
-    let what = if address.is_unspecified() {
-        "no address"
-    } else if address.is_loopback() {
-        "an address of the loopback"
-    } else if address.is_multicast() {
-        "a multicast address"
-    } else if address.octets()[0] >= 240 {
-        "a reserved address"
-    } else if address.octets()[0] == 0 {
-        "an address of this network itself"
-    } else {
-        return Ok(ipv4);
+fn checked(address: Address) -> Result<Address, Error> {
+    let what = match address.address {
+        IpAddr::V4(address) if address.is_unspecified() => "no address",
+        IpAddr::V6(address) if address.is_unspecified() => "no address",
+        one if one.is_loopback() => "an address of the loopback",
+        one if one.is_multicast() => "a multicast address",
+        IpAddr::V4(address) if address.octets()[0] >= 240 => "a reserved address",
+        IpAddr::V4(address) if address.octets()[0] == 0 => "an address of this network itself",
+        IpAddr::V6(address) if address.is_unicast_link_local() => "an address of the link alone",
+        IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => "an address of IPv4",
+        _ => return Ok(address),
     };
-    Err(Error::Address { address: ipv4, what })
+    Err(Error::Address { family: Family::of(address.address), address, what })
 }

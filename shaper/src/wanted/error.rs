@@ -1,6 +1,6 @@
 //! Why what is wanted cannot be had.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::shape::{Direction, Named as _};
 use crate::target::{link, netns};
@@ -46,7 +46,7 @@ pub enum Error {
     #[error("cannot give `{link}` in `{namespace}` address {address}")]
     Address {
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The link.
         link: String,
         /// Where.

@@ -1,12 +1,12 @@
 //! From what is wanted to what is there.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use shaper_common::abi::{self, Engine};
 
 use super::pick::pick;
-use super::{Error, Ipv4, Routing, Wanted};
+use super::{Address, Error, Routing, Wanted};
 use crate::attachment::Survey;
 use crate::engine::{self, AddressChange, Outcome, PolicyChange, PolicyRequest, Request, Session};
 use crate::measure::clock;
@@ -25,8 +25,8 @@ use crate::target::link::choose;
 pub struct Made {
     /// Of the rules; `None` where none were wanted.
     pub shaped: Option<Shaped>,
-    /// Of the address; `None` where none was wanted.
-    pub address: Option<AddressChange>,
+    /// Of the addresses that were wanted.
+    pub addresses: Vec<AddressChange>,
     /// Of the routing policy; `None` where none was wanted.
     pub policy: Option<PolicyChange>,
 }
@@ -85,10 +85,10 @@ pub fn make(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<M
 fn with_rules(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<Made, Error> {
     let survey = session.survey()?;
     let link = chosen(&survey.links, target, wanted)?.clone();
-    let address = plan_address(session, target, wanted, &link)?;
+    let addresses = plan_addresses(session, target, wanted, &link)?;
     let mut requests = requests(wanted, &survey, &link, target.tether());
     let picked = pick(wanted, &survey, &mut requests)?;
-    let policy = readdress(session, target, wanted, Some(&link), address.as_ref())?;
+    let policy = readdress(session, target, wanted, Some(&link), &addresses)?;
     let last = |session: &mut Session| policy.as_ref().map_or(Ok(()), |policy| policy.make(session));
     let outcomes = engine::apply_and(session, &requests, last).map_err(|source| match source {
         source @ engine::Error::Policy(_) => of_policy(target)(source),
@@ -100,60 +100,60 @@ fn with_rules(session: &mut Session, target: &Target, wanted: &Wanted) -> Result
         },
     })?;
     let note = note(session, &requests)?;
-    Ok(Made { shaped: Some(Shaped { link: link.name, picked, outcomes, note }), address, policy })
+    Ok(Made { shaped: Some(Shaped { link: link.name, picked, outcomes, note }), addresses, policy })
 }
 
 fn without_rules(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<Made, Error> {
-    let is_of_a_link = wanted.address.is_some() || matches!(wanted.policy, Some(Routing::DenyAll { .. }));
+    let is_of_a_link = !wanted.addresses.is_empty() || matches!(wanted.policy, Some(Routing::DenyAll { .. }));
     let link = if is_of_a_link {
         let links = link::dump(session.socket())?;
         Some(chosen(&links, target, wanted)?.clone())
     } else {
         None
     };
-    let address = match &link {
-        Some(link) => plan_address(session, target, wanted, link)?,
-        None => None,
+    let addresses = match &link {
+        Some(link) => plan_addresses(session, target, wanted, link)?,
+        None => Vec::new(),
     };
-    let policy = readdress(session, target, wanted, link.as_ref(), address.as_ref())?;
+    let policy = readdress(session, target, wanted, link.as_ref(), &addresses)?;
     if let Some(change) = &policy {
         change.make(session).map_err(of_policy(target))?;
     }
-    Ok(Made { shaped: None, address, policy })
+    Ok(Made { shaped: None, addresses, policy })
 }
 
-/// Finds out what an address changes; nothing without one.
-fn plan_address(
+/// Finds out what each address changes.
+fn plan_addresses(
     session: &mut Session,
     target: &Target,
     wanted: &Wanted,
     link: &Link,
-) -> Result<Option<AddressChange>, Error> {
-    let Some(Ipv4 { address, prefix_len }) = wanted.address else { return Ok(None) };
-    AddressChange::plan(session, link, address, prefix_len)
-        .map(Some)
-        .map_err(of_address(target, &link.name, address))
+) -> Result<Vec<AddressChange>, Error> {
+    let plan = |Address { address, prefix_len }: &Address| {
+        AddressChange::plan(session, link, *address, *prefix_len)
+            .map_err(of_address(target, &link.name, *address))
+    };
+    wanted.addresses.iter().map(plan).collect()
 }
 
-/// Gives the link its address, and finds out what the policy then changes: routes are copied with the address they are by.
+/// Gives the link its addresses, and finds out what the policy then changes: routes are copied with the address they are by.
 fn readdress(
     session: &mut Session,
     target: &Target,
     wanted: &Wanted,
     link: Option<&Link>,
-    address: Option<&AddressChange>,
+    addresses: &[AddressChange],
 ) -> Result<Option<PolicyChange>, Error> {
-    if let (Some(change), Some(link)) = (address, link) {
-        change.make(session).map_err(of_address(target, &link.name, change.local()))?;
+    for change in addresses {
+        let name = link.map_or("", |link| &link.name);
+        change.make(session).map_err(of_address(target, name, change.local()))?;
     }
     let policy = plan_policy(session, target, wanted, link)?;
-    Ok(match address.filter(|_| session.is_dry()) {
-        Some(change) => policy.map(|policy| policy.behind(change)),
-        None => policy,
-    })
+    let of_before = addresses.iter().filter(|_| session.is_dry());
+    Ok(policy.map(|policy| of_before.fold(policy, PolicyChange::behind)))
 }
 
-fn of_address(target: &Target, link: &str, address: Ipv4Addr) -> impl Fn(engine::Error) -> Error {
+fn of_address(target: &Target, link: &str, address: IpAddr) -> impl Fn(engine::Error) -> Error {
     move |source| Error::Address {
         address,
         link: link.to_owned(),

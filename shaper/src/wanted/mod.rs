@@ -1,7 +1,7 @@
 //! What is wanted of one namespace, from whoever says so: a command, a call of the agent's, a test plan.
 
+mod address;
 mod error;
-mod ipv4;
 mod make;
 mod pick;
 
@@ -15,8 +15,8 @@ use crate::policy::Keep;
 use crate::rules::{self, File, Mtu, Rule, RuleParts, RuleSet};
 use crate::shape::{Direction, EngineChoice};
 
+pub use address::{Address, NotAnAddress};
 pub use error::Error;
-pub use ipv4::{Ipv4, NotIpv4};
 pub use make::{Made, Shaped, make, open};
 
 /// What is wanted of one link of a namespace, and of the namespace's routes.
@@ -36,8 +36,8 @@ pub struct Wanted {
     pub mtu: Option<Mtu>,
     /// Flags and MTU that an earlier command asked for stay, but for a link that was down.
     pub is_beside: bool,
-    /// The IPv4 address of the link, in place of those it has in the same network; they stay when nothing is said.
-    pub address: Option<Ipv4>,
+    /// Addresses of the link, at most one of each family, in place of those it has in the same network; they stay when nothing is said.
+    pub addresses: Vec<Address>,
     /// What is to become of the routing policy; it stays when nothing is said.
     pub policy: Option<Routing>,
 }
@@ -87,7 +87,7 @@ impl Wanted {
             flags: flags(file.down(), file.shape_neighbours(), file.fail_closed()),
             mtu: file.mtu(),
             is_beside: file.down(),
-            address: None,
+            addresses: Vec::new(),
             policy: None,
         })
     }

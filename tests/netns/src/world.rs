@@ -75,9 +75,14 @@ impl World {
     /// # Panics
     /// As [`World::new`].
     pub fn over(family: Family) -> Self {
-        let mut world = Self::new();
-        world.family = family;
-        world
+        Self::new().measured_over(family)
+    }
+
+    /// The same, whose measurements go over `family`.
+    #[must_use]
+    pub fn measured_over(mut self, family: Family) -> Self {
+        self.family = family;
+        self
     }
 
     /// Returns what measurements go over.

@@ -4,6 +4,8 @@
 mod achieved;
 #[path = "netns/address.rs"]
 mod address;
+#[path = "netns/address_config.rs"]
+mod address_config;
 #[path = "netns/agent.rs"]
 mod agent;
 #[path = "netns/agent_killed.rs"]
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
             refusals::cases(),
             policy::cases(),
             address::cases(),
+            address_config::cases(),
             agent::cases(),
             agent_killed::cases(),
             fuzz::cases(),

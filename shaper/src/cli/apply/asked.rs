@@ -80,7 +80,7 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
         flags: wanted::flags(down, shape_neighbours, fail_closed),
         mtu,
         is_beside: is_of_the_link || down || rule.is_some_and(|rule| rule.to().is_some()),
-        address: args.address,
+        addresses: args.address.into_iter().collect(),
         policy: policy::asked(&args.policy),
     };
     Ok(Asked { wanted, rule: rule.map(|rule| told(&rule)), rules: None, down, mtu })
@@ -88,7 +88,8 @@ fn of_flags(args: &ApplyArgs) -> Result<Asked, Failure> {
 
 fn of_file(args: &ApplyArgs, file: &File) -> Result<Asked, Failure> {
     let policy = policy::asked(&args.policy);
-    let mut wanted = Wanted { address: args.address, policy, ..Wanted::of_file(file)? };
+    let mut wanted =
+        Wanted { addresses: args.address.into_iter().collect(), policy, ..Wanted::of_file(file)? };
     wanted.dev = args.dev.clone().or(wanted.dev);
     if args.engine != EngineChoice::Auto {
         wanted.engine = args.engine;

@@ -8,7 +8,7 @@ use crate::rules::To;
 use crate::rules::file::Format;
 use crate::shape::{Direction, EngineChoice};
 use crate::units::Delay;
-use crate::wanted::Ipv4;
+use crate::wanted::Address;
 
 /// Flags of `shaper apply`.
 #[derive(Args, Clone, Debug)]
@@ -36,11 +36,11 @@ pub struct ApplyArgs {
     /// What is said of the link.
     #[command(flatten)]
     pub link: LinkArgs,
-    /// The IPv4 address of the link, such as `10.0.0.7/24`; in place of those that it has in the same network
+    /// An address of the link, such as `10.0.0.7/24`; in place of those that it has in the same network
     ///
     /// For the tests alone: what the agent does when a test plan asks for an address.
     #[arg(long, value_name = "ADDRESS", hide = true)]
-    pub address: Option<Ipv4>,
+    pub address: Option<Address>,
     /// Which places.
     #[command(flatten)]
     pub policy: PolicyArgs,

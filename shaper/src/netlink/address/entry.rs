@@ -1,6 +1,6 @@
-//! IPv4 addresses with all that the kernel told of them: what is taken away can be put back.
+//! Addresses with all that the kernel told of them: what is taken away can be put back.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::{Address, IFADDRMSG_LEN};
 use crate::netlink::attr::Attribute;
@@ -12,16 +12,14 @@ use crate::netlink::{Error, Family, Message, Reply, Socket};
 const BESIDE: [u16; 6] = [IFA_BROADCAST, IFA_LABEL, IFA_RT_PRIORITY, IFA_FLAGS, IFA_PROTO, IFA_CACHEINFO];
 /// The flags that whoever adds an address may say; the others are the kernel's findings.
 const SAID: u32 = IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN;
-/// Bits of an address.
-const BITS: u8 = 32;
 
-/// An IPv4 address of a link, with its label, broadcast address and the like.
+/// An address of a link, with its label, broadcast address and the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The link's number.
     pub ifindex: u32,
     /// The link's own address.
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     /// Length of the network's prefix in bits.
     pub prefix_len: u8,
     scope: u8,
@@ -31,13 +29,19 @@ pub struct Entry {
 
 impl Entry {
     /// An address of which nothing else is said.
-    pub fn new(ifindex: u32, local: Ipv4Addr, prefix_len: u8) -> Self {
-        Self { ifindex, local, prefix_len, scope: libc::RT_SCOPE_UNIVERSE, attributes: Vec::new() }
+    pub fn new(ifindex: u32, local: impl Into<IpAddr>, prefix_len: u8) -> Self {
+        Self {
+            ifindex,
+            local: local.into(),
+            prefix_len,
+            scope: libc::RT_SCOPE_UNIVERSE,
+            attributes: Vec::new(),
+        }
     }
 
     /// Another address in place of this one, which lasts for ever.
     #[must_use]
-    pub fn with_local(&self, local: Ipv4Addr) -> Self {
+    pub fn with_local(&self, local: IpAddr) -> Self {
         let lasting = |(kind, _): &&(u16, Vec<u8>)| !matches!(*kind, IFA_CACHEINFO | IFA_PROTO);
         Self { local, attributes: self.attributes.iter().filter(lasting).cloned().collect(), ..self.clone() }
     }
@@ -45,7 +49,12 @@ impl Entry {
     /// The same address without its network.
     #[must_use]
     pub fn host(&self) -> Self {
-        Self { scope: self.scope, ..Self::new(self.ifindex, self.local, BITS) }
+        Self { scope: self.scope, ..Self::new(self.ifindex, self.local, self.family().bits()) }
+    }
+
+    /// Whose it is.
+    pub fn family(&self) -> Family {
+        Family::of(self.local)
     }
 
     /// Says whether a link has one of the two only: the same address and prefix length.
@@ -53,21 +62,33 @@ impl Entry {
         (self.ifindex, self.local, self.prefix_len) == (other.ifindex, other.local, other.prefix_len)
     }
 
-    /// Adds the address, which must be new.
+    /// Adds the address, which must be new; an IPv6 one is usable at once (`nodad`).
     pub fn add(&self, device: &Device) -> Message<'static> {
         let Self { local, prefix_len, .. } = self;
+        let (nodad, flags) = match self.family() {
+            Family::V4 => ("", 0),
+            Family::V6 => (" nodad", IFA_F_NODAD),
+        };
         let mut message = Message::new(
             libc::RTM_NEWADDR,
             libc::NLM_F_CREATE | libc::NLM_F_EXCL,
             format!("add address {local}/{prefix_len} to `{device}`"),
-            format!("ip address add {local}/{prefix_len}{} dev {device}", self.words()),
+            format!("ip address add {local}/{prefix_len}{} dev {device}{nodad}", self.words()),
         );
-        let body = message.body_mut().raw(&self.header(device, self.scope));
-        body.attr_ip(IFA_LOCAL, (*local).into());
+        let body = message.body_mut().raw(&self.header(device, flags, self.scope));
+        body.attr_ip(IFA_LOCAL, *local);
         for attribute in BESIDE.into_iter().filter_map(|kind| self.attribute(kind)) {
-            body.attr(attribute.kind, attribute.value);
+            match attribute.u32() {
+                // These count, and not those of the header.
+                Some(said) if attribute.kind == IFA_FLAGS => {
+                    body.attr(IFA_FLAGS, &(said | u32::from(flags)).to_ne_bytes());
+                }
+                _ => {
+                    body.attr(attribute.kind, attribute.value);
+                }
+            }
         }
-        body.attr_ip(IFA_ADDRESS, (*local).into());
+        body.attr_ip(IFA_ADDRESS, *local);
         message
     }
 
@@ -80,14 +101,14 @@ impl Entry {
             format!("take address {local}/{prefix_len} from `{device}`"),
             format!("ip address del {local}/{prefix_len} dev {device}"),
         );
-        let body = message.body_mut().raw(&self.header(device, libc::RT_SCOPE_UNIVERSE));
-        body.attr_ip(IFA_LOCAL, (*local).into()).attr_ip(IFA_ADDRESS, (*local).into());
+        let body = message.body_mut().raw(&self.header(device, 0, libc::RT_SCOPE_UNIVERSE));
+        body.attr_ip(IFA_LOCAL, *local).attr_ip(IFA_ADDRESS, *local);
         message
     }
 
-    fn header(&self, device: &Device, scope: u8) -> [u8; IFADDRMSG_LEN] {
+    fn header(&self, device: &Device, flags: u8, scope: u8) -> [u8; IFADDRMSG_LEN] {
         let [i0, i1, i2, i3] = device.ifindex.to_ne_bytes();
-        [Family::V4.number(), self.prefix_len, 0, scope, i0, i1, i2, i3]
+        [self.family().number(), self.prefix_len, flags, scope, i0, i1, i2, i3]
     }
 
     fn attribute(&self, kind: u16) -> Option<Attribute<'_>> {
@@ -102,6 +123,8 @@ impl Entry {
             words += &format!(" brd {broadcast}");
         }
         match self.scope {
+            // Of IPv6 the address says it.
+            _ if self.family() == Family::V6 => {}
             libc::RT_SCOPE_UNIVERSE => {}
             libc::RT_SCOPE_LINK => words += " scope link",
             libc::RT_SCOPE_HOST => words += " scope host",
@@ -122,13 +145,11 @@ impl Entry {
         words
     }
 
-    /// Reads an address of a dump; `None` for one of IPv6, and for one whose network is that of the other end of the link.
+    /// Reads an address of a dump; `None` for one whose network is that of the other end of the link.
     pub fn parse(reply: &Reply, name: &str) -> Option<Self> {
-        let Address { ifindex, local: IpAddr::V4(local), prefix_len } = Address::parse(reply)? else {
-            return None;
-        };
+        let Address { ifindex, local, prefix_len } = Address::parse(reply)?;
         let (header, attributes) = reply.split::<IFADDRMSG_LEN>()?;
-        if attributes.find_kind(IFA_ADDRESS)?.ip()? != IpAddr::V4(local) {
+        if attributes.find_kind(IFA_ADDRESS)?.ip()? != local {
             return None;
         }
         let kept = |attribute: Attribute<'_>| {
@@ -152,13 +173,13 @@ impl Entry {
     }
 }
 
-/// Lists the IPv4 addresses of one link, in the kernel's order: of those in one network the first is the main one.
+/// Lists the addresses of one family of one link, in the kernel's order: of those of IPv4 in one network the first is the main one.
 ///
 /// # Errors
 ///
 /// See [`Socket::dump`].
-pub fn of_link(socket: &mut Socket, device: &Device) -> Result<Vec<Entry>, Error> {
+pub fn of_link(socket: &mut Socket, device: &Device, family: Family) -> Result<Vec<Entry>, Error> {
     let entries = socket.dump(super::list())?;
     let entries = entries.iter().filter_map(|reply| Entry::parse(reply, &device.name));
-    Ok(entries.filter(|entry| entry.ifindex == device.ifindex).collect())
+    Ok(entries.filter(|entry| entry.ifindex == device.ifindex && entry.family() == family).collect())
 }

@@ -3,8 +3,9 @@
 use serde_json::{Number, Value};
 
 use super::Error;
+use crate::netlink::Family;
 use crate::units::quote;
-use crate::wanted::Ipv4;
+use crate::wanted::Address;
 
 /// Members by key, and where they are.
 pub(super) struct Members<'a> {
@@ -53,16 +54,20 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn text(&self, key: &str) -> Result<String, Error> {
-        Ok(self.optional_text(key)?.unwrap_or_default())
+        self.take(key, "a string", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, Error> {
-        self.take(key, "a string", |value| value.as_str().map(|text| Some(text.to_owned())))
-    }
-
-    pub(super) fn address(&self, key: &str) -> Result<Option<Ipv4>, Error> {
-        let legal = "an IPv4 address with the length of its network, such as \"16.0.1.1/16\", or null for the one it has";
-        self.take(key, legal, |value| value.as_str()?.parse().ok().map(Some))
+    pub(super) fn address(&self, key: &str, family: Family) -> Result<Option<Address>, Error> {
+        let legal = match family {
+            Family::V4 => {
+                "an IPv4 address with the length of its network, such as \"16.0.1.1/16\", or null for the one it has"
+            }
+            Family::V6 => {
+                "an IPv6 address with the length of its network, such as \"fd00::7/64\", or null for the one it has"
+            }
+        };
+        let is_of_family = |address: &Address| Family::of(address.address) == family;
+        self.take(key, legal, |value| value.as_str()?.parse().ok().filter(is_of_family).map(Some))
     }
 
     pub(super) fn flag(&self, key: &str) -> Result<bool, Error> {

@@ -148,7 +148,7 @@ fn values_that_only_the_link_can_judge_are_read() {
         parse(r#"{"default":{"latency":-1,"loss":250,"filter":9},"rules":[{"subnet":"16.0.0.7/24"}]}"#);
     assert_eq!((config.default.latency, config.default.loss, config.default.filter), (-1, 250.0, 9));
     assert_eq!(config.rules[0].subnet, "16.0.0.7/24");
-    assert_eq!(parse(r#"{"IPv6":"fd00::1/64"}"#).ipv6.as_deref(), Some("fd00::1/64"));
+    assert_eq!(parse(r#"{"IPv6":"fd00::1/64"}"#).ipv6, "fd00::1/64".parse().ok());
     // Floats as Go prints those of 32 bits.
     assert_eq!(parse(r#"{"default":{"loss":33.333332}}"#).default.loss, 33.333332);
     assert_eq!(parse(r#"{"IPv4":"16.0.0.5/ff00ff00"}"#).ipv4.map(|ipv4| ipv4.prefix_len), Some(8));
@@ -169,7 +169,10 @@ fn what_is_no_configuration_is_refused_with_the_key_the_value_and_what_would_be_
         (r#"{"IPv4":""}"#, "`IPv4` is `\"\"`"),
         (r#"{"IPv4":"fd00::1/64"}"#, "`IPv4` is `\"fd00::1/64\"`"),
         (r#"{"IPv4":{}}"#, "`IPv4` is `{}`"),
-        (r#"{"IPv6":5}"#, "`IPv6` is `5`: write a string"),
+        (r#"{"IPv6":5}"#, "`IPv6` is `5`: write an IPv6 address with the length"),
+        (r#"{"IPv6":""}"#, "`IPv6` is `\"\"`"),
+        (r#"{"IPv6":"fd00::1"}"#, "`IPv6` is `\"fd00::1\"`"),
+        (r#"{"IPv6":"16.0.1.2/16"}"#, "`IPv6` is `\"16.0.1.2/16\"`"),
         (r#"{"default":[]}"#, "`default` is `[]`: write an object"),
         (r#"{"default":{"latency":1.5}}"#, "`default.latency` is `1.5`: write a whole number of nanoseconds"),
         (r#"{"default":{"latency":"100ms"}}"#, "`default.latency` is `\"100ms\"`: write a whole number"),

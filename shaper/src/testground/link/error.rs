@@ -1,9 +1,10 @@
 //! Why a configuration cannot be had.
 
 use super::super::config::NETWORK;
+use crate::netlink::Family;
 use crate::rules;
 use crate::shape;
-use crate::wanted::Ipv4;
+use crate::wanted::Address;
 
 /// A value that cannot be had; says the key, the value and what would be right.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -15,19 +16,13 @@ pub enum Error {
         /// The name given, shortened.
         network: String,
     },
-    /// An instance has IPv4.
-    #[error("`IPv6` is `{address}`: leave it out, data networks have IPv4 only")]
-    Ipv6 {
-        /// What was given, shortened.
-        address: String,
-    },
     /// No host has this address.
-    #[error(
-        "`IPv4` is `{address}`, {what}: write a host's address in the data network, such as `16.0.1.1/16`"
-    )]
+    #[error("`{family}` is `{address}`, {what}: write a host's address in the data network, such as {}", example(*.family))]
     Address {
+        /// Whose, which is the key.
+        family: Family,
         /// What was given.
-        address: Ipv4,
+        address: Address,
         /// What it is.
         what: &'static str,
     },
@@ -70,6 +65,13 @@ pub enum Error {
     /// There are too many rules.
     #[error("`rules`: {0}")]
     Rules(#[source] rules::Error),
+}
+
+fn example(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "`16.0.1.1/16`",
+        Family::V6 => "`fd00::7/64`",
+    }
 }
 
 fn no_subnet(why: &Option<Box<rules::Error>>) -> String {

@@ -69,7 +69,7 @@ fn what_is_asked_is_what_is_wanted() {
     let wanted = wanted(&link);
     assert_eq!(wanted.dev.as_deref(), Some("eth1"));
     assert_eq!((wanted.flags, wanted.mtu, wanted.is_beside), (0, None, false));
-    assert_eq!(wanted.address, "16.0.1.7/12".parse().ok());
+    assert_eq!(wanted.addresses, addresses(&["16.0.1.7/12"]));
 }
 
 #[test]
@@ -105,13 +105,13 @@ fn a_disconnected_link_is_down_and_what_else_is_said_does_not_count() {
     let link = after([before.clone(), down.clone()]);
     assert_eq!(rules(&link), [const { Vec::<String>::new() }; 2]);
     let wanted = wanted(&link);
-    assert_eq!((wanted.flags, wanted.address, link.is_connected()), (link_flag::DOWN, None, false));
+    assert_eq!((wanted.flags, wanted.addresses, link.is_connected()), (link_flag::DOWN, vec![], false));
     // Connected again, with the address and the rules of before, and its own shape.
     let again = after([before, down, json!({ "default": { "latency": 9 } })]);
     let [egress, ingress] = rules(&again);
     assert_eq!(egress, ["--latency 9ns", "--to 16.0.0.5 --filter drop"]);
     assert_eq!(ingress, ["--to 16.0.0.5 --filter drop"]);
-    assert_eq!(super::tests::wanted(&again).address, "16.0.1.7/16".parse().ok());
+    assert_eq!(super::tests::wanted(&again).addresses, addresses(&["16.0.1.7/16"]));
 }
 
 #[test]
@@ -151,9 +151,11 @@ fn rules_accumulate_until_they_are_taken_away_by_an_accept_without_a_shape() {
 #[test]
 fn an_address_stays_until_another_one_is_asked_for() {
     let link = after([json!({ "IPv4": "16.0.1.7/16" }), json!({}), json!({ "IPv4": null })]);
-    assert_eq!(wanted(&link).address, "16.0.1.7/16".parse().ok());
+    assert_eq!(wanted(&link).addresses, addresses(&["16.0.1.7/16"]));
     let link = after([json!({ "IPv4": "16.0.1.7/16" }), json!({ "IPv4": "16.0.1.8/12" })]);
-    assert_eq!(wanted(&link).address, "16.0.1.8/12".parse().ok());
+    assert_eq!(wanted(&link).addresses, addresses(&["16.0.1.8/12"]));
+    let link = after([json!({ "IPv6": "fd00::7/64" }), json!({ "IPv4": "16.0.1.7/16" })]);
+    assert_eq!(wanted(&link).addresses, addresses(&["16.0.1.7/16", "fd00::7/64"]));
 }
 
 #[test]
@@ -228,8 +230,11 @@ fn what_cannot_be_is_refused_with_the_key_the_value_and_what_would_be_right() {
         (json!({ "network": "" }), "`network` is ``: there is one only, `default`"),
         (json!({ "network": "other" }), "`network` is `other`"),
         (json!({ "network": "other", "enable": false }), "`network` is `other`"),
-        (json!({ "IPv6": "fd00::1/64" }), "`IPv6` is `fd00::1/64`: leave it out"),
-        (json!({ "IPv6": "" }), "`IPv6` is ``: leave it out"),
+        (json!({ "IPv6": "::/0" }), "`IPv6` is `::/0`, no address: write a host's address"),
+        (json!({ "IPv6": "::1/128" }), "an address of the loopback"),
+        (json!({ "IPv6": "ff02::1/64" }), "a multicast address"),
+        (json!({ "IPv6": "fe80::1/64" }), "an address of the link alone"),
+        (json!({ "IPv6": "::ffff:16.0.0.1/112" }), "an address of IPv4"),
         (json!({ "IPv4": "0.0.0.0/0" }), "`IPv4` is `0.0.0.0/0`, no address: write a host's address"),
         (json!({ "IPv4": "127.0.0.1/8" }), "an address of the loopback"),
         (json!({ "IPv4": "224.0.0.1/4" }), "a multicast address"),
@@ -342,4 +347,8 @@ proptest! {
             }
         }
     }
+}
+
+fn addresses(texts: &[&str]) -> Vec<Address> {
+    texts.iter().map(|text| text.parse().expect("an address")).collect()
 }
