@@ -25,7 +25,7 @@ use crate::netlink::{self, Family, Message, Socket, route};
 use crate::policy;
 
 use super::inverse::Inverse;
-use super::{Error, Session, clear};
+use super::{Error, Session, announce, clear};
 
 /// How long the kernel may take for the route to an address of IPv6; it was less than 1 ms.
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
@@ -131,6 +131,14 @@ impl AddressChange {
         Ok(())
     }
 
+    /// Tells the neighbours of an address that is new, which may have been another's. Last of all, for a link that was down lets nothing
+    /// pass before it has its rules.
+    pub fn announce(&self, session: &mut Session) {
+        if !self.is_done() {
+            announce_all(session, &self.link, &self.wanted);
+        }
+    }
+
     /// Waits until packets to the addresses are taken. With IPv6 the kernel makes the route to an address later than the address, in its
     /// own time, and only while the link has a carrier.
     fn until_taken(&self, session: &mut Session, addresses: &Addresses) -> Result<(), Error> {
@@ -171,6 +179,7 @@ impl AddressChange {
             }
         }
         self.until_taken(session, &self.before)?;
+        announce_all(session, &self.link, &self.before);
         failed.map_or(Ok(()), Err)
     }
 
@@ -190,6 +199,12 @@ impl AddressChange {
 
     fn name(&self) -> impl Fn(u32) -> String {
         |ifindex| policy::name_of(&self.links, ifindex)
+    }
+}
+
+fn announce_all(session: &mut Session, link: &Link, addresses: &Addresses) {
+    for entry in &addresses.entries {
+        announce::announce(session, link, entry.local);
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod add;
 mod address;
+mod announce;
 mod answer;
 mod change;
 mod clear;

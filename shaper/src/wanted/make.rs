@@ -72,6 +72,7 @@ pub fn make(session: &mut Session, target: &Target, wanted: &Wanted) -> Result<M
     match made {
         Ok(made) => {
             engine::done(session);
+            made.addresses.iter().for_each(|change| change.announce(session));
             Ok(made)
         }
         // What the engine was to do, it has taken back, and with that all that came before.

@@ -6,6 +6,8 @@ mod achieved;
 mod address;
 #[path = "netns/address_config.rs"]
 mod address_config;
+#[path = "netns/address_moves.rs"]
+mod address_moves;
 #[path = "netns/agent.rs"]
 mod agent;
 #[path = "netns/agent_killed.rs"]
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
             policy::cases(),
             address::cases(),
             address_config::cases(),
+            address_moves::cases(),
             agent::cases(),
             agent_killed::cases(),
             fuzz::cases(),
