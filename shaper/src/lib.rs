@@ -12,6 +12,7 @@ pub mod failure;
 pub mod http;
 mod init;
 pub mod journal;
+pub mod json;
 pub mod measure;
 pub mod netlink;
 pub mod plan;

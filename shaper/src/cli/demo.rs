@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::apply::describe;
 use super::args::{DEMO_LATENCY, DemoArgs};
 use super::exit::{Code, Failure};
 use super::{failure, output};
@@ -57,10 +56,7 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let before = measure(&world, None, unshaped.as_ref(), "Nothing shapes the link")?;
     let untouched = world.snapshot()?;
 
-    output::narrate(format_args!(
-        "The first namespace is to send as through a link with {}:",
-        describe(&shape)
-    ));
+    output::narrate(format_args!("The first namespace is to send as through a link with {}:", shape.words()));
     commands.run("apply", &apply_flags(&args, &shape))?;
     let during = measure(&world, Some(&shape), shaped.as_ref(), "The same link now")?;
     output::narrate("What the kernel counted meanwhile:");

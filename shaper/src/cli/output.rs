@@ -9,27 +9,15 @@ use std::io::{self, ErrorKind, Write};
 use serde::Serialize;
 
 use super::exit::{Code, Failure};
+use crate::json;
 
-/// Version of every JSON object that commands print; goes up when a field changes its meaning or goes away.
-pub const JSON_VERSION: u32 = 1;
-
-#[derive(Serialize)]
-struct Versioned<'a, T> {
-    version: u32,
-    #[serde(flatten)]
-    body: &'a T,
-}
-
-/// Prints `body`, a struct or a map, as one JSON object with [`JSON_VERSION`] as its first field `version`.
+/// Prints `body`, a struct or a map, as one JSON object with [`json::VERSION`] as its first field `version`.
 ///
 /// # Errors
 ///
 /// When stdout cannot be written to, other than by a reader that has gone away.
 pub fn print_json<T: Serialize>(body: &T) -> Result<(), Failure> {
-    let versioned = Versioned { version: JSON_VERSION, body };
-    let json = serde_json::to_string_pretty(&versioned)
-        .map_err(|e| Failure::new(Code::Failed, e).context("cannot print the result as JSON"))?;
-    print(format_args!("{json}\n"))
+    print(json::pretty(body).map_err(untold)?)
 }
 
 /// `body`, a struct or a map, as [`print_json`] prints it, but on one line.
@@ -38,9 +26,11 @@ pub fn print_json<T: Serialize>(body: &T) -> Result<(), Failure> {
 ///
 /// When it cannot be told in JSON.
 pub fn json_line<T: Serialize>(body: &T) -> Result<String, Failure> {
-    let json = serde_json::to_string(&Versioned { version: JSON_VERSION, body })
-        .map_err(|e| Failure::new(Code::Failed, e).context("cannot print the result as JSON"))?;
-    Ok(json + "\n")
+    json::line(body).map_err(untold)
+}
+
+fn untold(error: serde_json::Error) -> Failure {
+    Failure::new(Code::Failed, error).context("cannot print the result as JSON")
 }
 
 /// Prints `bytes`, a part of a result that has no end, and says whether anybody still reads.
@@ -157,18 +147,6 @@ eth0         100      µs
 a-long-name  5ms
 ";
         assert_eq!(table.to_string(), expected);
-    }
-
-    #[test]
-    fn json_begins_with_the_version() {
-        #[derive(Serialize)]
-        struct Body {
-            links: Vec<u32>,
-        }
-        let json =
-            serde_json::to_string(&Versioned { version: JSON_VERSION, body: &Body { links: vec![1] } })
-                .unwrap();
-        assert_eq!(json, r#"{"version":1,"links":[1]}"#);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::args::{ApplyArgs, LinkArgs, PolicyArgs, RuleArgs};
 use super::exit::{Code, Failure};
 use super::{failure, output};
 use crate::engine::PolicyChange;
-use crate::policy::{self, Policy, Report};
+use crate::policy::{Policy, Report};
 use crate::shape::{Direction, EngineChoice, Parts};
 use crate::target::Target;
 use crate::wanted::{self, Routing, Wanted};
@@ -94,22 +94,5 @@ pub(super) fn applied(change: &PolicyChange, dry_run: bool) -> Applied {
 /// What was applied, in one line and one for each route.
 pub(super) fn text(applied: &Applied, namespace: &str) -> String {
     let Applied { report, outcome } = applied;
-    format!("{outcome}: policy of `{namespace}`: {}", describe(report))
-}
-
-/// A policy, and below it the routes that it keeps.
-pub(super) fn describe(report: &Report) -> String {
-    let what = match report.policy {
-        policy::State::AllowAll => "allow-all\n".to_owned(),
-        policy::State::DenyAll => {
-            let link = report.link.as_ref();
-            let network = link.map_or_else(String::new, |link| format!(" but the network of `{link}`"));
-            format!("deny-all{network}\n")
-        }
-        policy::State::Incomplete => {
-            "incomplete, everything may pass; `apply` or `clear` mends it\n".to_owned()
-        }
-    };
-    let kept = report.kept.iter().map(|route| format!("  kept     {route}\n"));
-    std::iter::once(what).chain(kept).collect()
+    format!("{outcome}: policy of `{namespace}`: {}", report.words())
 }

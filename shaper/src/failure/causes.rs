@@ -55,6 +55,8 @@ pub(crate) fn report(error: report::Error) -> Failure {
     match error {
         report::Error::Netns(error) => netns(error),
         report::Error::Netlink(error) => netlink(error),
+        report::Error::Unshaped { .. } | report::Error::Several { .. } => Failure::new(Code::Usage, error),
+        report::Error::File(error) => Failure::new(Code::Failed, error),
     }
 }
 

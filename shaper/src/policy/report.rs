@@ -87,6 +87,21 @@ impl Report {
             kept: standing.routes.iter().map(of).collect(),
         }
     }
+
+    /// The policy in a line, and below it one for each route that it keeps.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let what = match self.policy {
+            State::AllowAll => "allow-all\n".to_owned(),
+            State::DenyAll => {
+                let network = self.link.as_ref().map(|link| format!(" but the network of `{link}`"));
+                format!("deny-all{}\n", network.unwrap_or_default())
+            }
+            State::Incomplete => "incomplete, everything may pass; `apply` or `clear` mends it\n".to_owned(),
+        };
+        let kept = self.kept.iter().map(|route| format!("  kept     {route}\n"));
+        std::iter::once(what).chain(kept).collect()
+    }
 }
 
 /// The name of the link of this number, or the number.

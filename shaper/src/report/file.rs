@@ -4,12 +4,36 @@ use std::collections::BTreeMap;
 
 use shaper_common::abi::{Direction, link_flag};
 
-use crate::attachment::Attachment;
+use super::Error;
+use crate::attachment::{Attachment, Survey};
 use crate::engine;
+use crate::measure::clock;
+use crate::netlink::Socket;
 use crate::plan::rule;
 use crate::rules::file::{Document, Entry};
-use crate::rules::{Mtu, RuleParts, To};
+use crate::rules::{File, Mtu, RuleParts, To};
 use crate::shape::{self, EngineChoice};
+use crate::target::Target;
+
+/// The rules of a link of `target` as the file that `apply -f` takes; of the one that is shaped when none is named.
+///
+/// # Errors
+///
+/// When no link is shaped or several are, and those of a look at the namespace.
+pub fn of_target(target: &Target, dev: Option<&str>) -> Result<File, Error> {
+    let mut socket = target.open()?.run(Socket::open)??;
+    let survey = Survey::take(&mut socket)?;
+    let is_asked = |found: &&Attachment| dev.is_none_or(|dev| *dev == found.link.name);
+    let found: Vec<&Attachment> = survey.attachments.iter().filter(is_asked).collect();
+    let mut links: Vec<String> = found.iter().map(|found| found.link.name.clone()).collect();
+    links.dedup();
+    let namespace = target.to_string();
+    match links.as_slice() {
+        [_] => Ok(File::new(of_link(&found, clock::now_ns()))?),
+        [] => Err(Error::Unshaped { namespace }),
+        _ => Err(Error::Several { namespace, links }),
+    }
+}
 
 /// What the attachments of one link have been asked for, at `now_ns` (`CLOCK_MONOTONIC`): rules whose time is over are left out, and
 /// of the others the time that is left is told.

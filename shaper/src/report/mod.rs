@@ -5,6 +5,8 @@ pub mod file;
 mod holder;
 mod namespace;
 mod rule;
+mod shown;
+mod text;
 
 use serde::Serialize;
 use shaper_common::abi::{Counters, Engine, Link, link_flag};
@@ -19,6 +21,7 @@ pub use counted::Counted;
 pub use holder::{Holder, Late};
 pub use namespace::{Attached, Error, Namespace, of_namespace};
 pub use rule::RuleReport;
+pub use shown::Shown;
 
 /// One direction of one link.
 #[derive(Clone, Debug, Serialize)]

@@ -8,6 +8,7 @@ use crate::measure::clock;
 use crate::netlink::{self, Socket};
 use crate::policy::{self, Standing};
 use crate::probe;
+use crate::rules;
 use crate::shape::{Direction, EngineChoice, Named as _};
 use crate::target::netns::{self, Netns};
 
@@ -33,6 +34,7 @@ pub struct Attached {
 
 /// Why a namespace does not say what is in it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// It cannot be entered.
     #[error(transparent)]
@@ -40,6 +42,23 @@ pub enum Error {
     /// A dump is refused.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
+    /// There are no rules to tell.
+    #[error("no link of `{namespace}` is shaped")]
+    Unshaped {
+        /// The namespace.
+        namespace: String,
+    },
+    /// The rules of one link are asked for, and several have some.
+    #[error("several links of `{namespace}` are shaped, so say which with --dev: {}", .links.join(", "))]
+    Several {
+        /// The namespace.
+        namespace: String,
+        /// The links.
+        links: Vec<String>,
+    },
+    /// What is there cannot be told as rules.
+    #[error(transparent)]
+    File(#[from] rules::file::Error),
 }
 
 /// Looks at a namespace.

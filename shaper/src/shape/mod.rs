@@ -11,6 +11,7 @@ mod named;
 mod parts;
 mod pattern;
 mod propagation;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

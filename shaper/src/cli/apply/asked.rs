@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::describe;
 use crate::cli::args::{ApplyArgs, LinkArgs};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::{distribution, policy};
@@ -156,7 +155,7 @@ impl Told {
                 None => filter.to_owned(),
             });
         }
-        words.extend(self.shape.as_ref().map(describe));
+        words.extend(self.shape.as_ref().map(crate::shape::Shape::words));
         if words.is_empty() {
             words.push("let alone".to_owned());
         }

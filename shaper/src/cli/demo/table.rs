@@ -1,6 +1,5 @@
 //! What was asked for beside what was measured.
 
-use super::super::apply::describe;
 use super::super::output::Table;
 use super::Body;
 use super::reading::{Reading, Rtt, bits, ms};
@@ -25,7 +24,7 @@ pub(super) fn text(body: &Body) -> String {
 fn table(body: &Body) -> Table {
     let tcp_heading = if body.during.goodput_bits_per_sec.is_some() { "TCP" } else { "" };
     let mut table = Table::new(["WHEN", "ASKED", "RTT MEDIAN", "MIN", "MAX", "ANSWERED", tcp_heading]);
-    let shape = describe(&body.asked);
+    let shape = body.asked.words();
     for (when, asked, reading) in
         [("before", "-", &body.before), ("during", shape.as_str(), &body.during), ("after", "-", &body.after)]
     {
