@@ -13,6 +13,8 @@ pub(crate) fn netns(error: target::netns::Error) -> Failure {
         Error::Permission { .. } => Failure::new(Code::Permission, error)
             .hint("entering another namespace takes CAP_SYS_ADMIN, and CAP_SYS_PTRACE where a process of more privileges has it: run as root"),
         Error::NotFound { .. } | Error::NotANamespace { .. } => Failure::new(Code::Usage, error),
+        Error::Another { .. } => Failure::new(Code::Usage, error)
+            .hint("who is asked has processes or mounts of its own: name it as seen there; or `--agent none`, as root"),
         _ => Failure::new(Code::Failed, error),
     }
 }

@@ -26,6 +26,13 @@ pub enum Target {
     },
     /// The one that this command runs in.
     Own,
+    /// One that was looked at before, maybe by another process: what else is there now is not taken for it.
+    Seen {
+        /// Where.
+        target: Box<Target>,
+        /// What was there.
+        id: netns::Id,
+    },
 }
 
 /// The longest file name (`NAME_MAX`), which the name of an `ip netns` namespace is.
@@ -79,6 +86,16 @@ impl Target {
         self.open().ok().map(|netns| netns.id())
     }
 
+    /// The name that `ip netns` gave it, where it is named by that.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Seen { target, .. } => target.name(),
+            _ => None,
+        }
+    }
+
     /// Opens the namespace.
     ///
     /// # Errors
@@ -90,6 +107,13 @@ impl Target {
             Self::Path(path) => Netns::open_path(path),
             Self::Pid(pid) | Self::Container { pid, .. } => Netns::open_pid(*pid),
             Self::Own => Netns::current(),
+            Self::Seen { target, id } => {
+                let netns = target.open()?;
+                if netns.id() == *id {
+                    return Ok(netns);
+                }
+                Err(netns::Error::Another { asked: target.to_string() })
+            }
         }
     }
 
@@ -103,6 +127,7 @@ impl Target {
                 Some(PathBuf::from(format!("/proc/{pid}/ns/net")))
             }
             Self::Own => None,
+            Self::Seen { target, .. } => target.tether(),
         }
     }
 }
@@ -116,6 +141,7 @@ impl fmt::Display for Target {
             Self::Pid(pid) => write!(f, "pid {pid}"),
             Self::Container { name, .. } => write!(f, "container {name}"),
             Self::Own => f.write_str("self"),
+            Self::Seen { target, .. } => target.fmt(f),
         }
     }
 }

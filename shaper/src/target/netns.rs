@@ -12,11 +12,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
-pub use list::{Found, Name, find, list};
+pub use list::{Found, Name, find, identify, list};
 pub use lock::Lock;
 
 /// Where `ip netns` keeps its names; the second is for systems where it is not a link to the first.
@@ -41,6 +42,12 @@ pub enum Error {
     NotANamespace {
         /// The file.
         path: PathBuf,
+    },
+    /// Who asked sees another one there than we do.
+    #[error("`{asked}` is another network namespace here than the one that was meant")]
+    Another {
+        /// As it was asked for.
+        asked: String,
     },
     /// The kernel wants a capability that this process does not have.
     #[error("cannot {operation}: {errno:?}: {}", .errno.desc())]
@@ -85,6 +92,26 @@ pub struct Id {
     pub dev: u64,
     /// Its inode, the number that `ip netns` and `readlink /proc/PID/ns/net` show.
     pub ino: u64,
+}
+
+/// `DEV:INO`.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.dev, self.ino)
+    }
+}
+
+impl FromStr for Id {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text
+            .split_once(':')
+            .and_then(|(dev, ino)| Some(Self { dev: dev.parse().ok()?, ino: ino.parse().ok()? }));
+        parsed.ok_or_else(|| {
+            format!("{text:?} identifies no namespace: write device and inode, such as `4:4026531840`")
+        })
+    }
 }
 
 /// A network namespace, kept alive by this value.

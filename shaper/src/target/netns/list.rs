@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{CURRENT, Error, Id, NAME_DIRS, Netns, open};
+use crate::target::Target;
 
 /// How a user would name a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,16 @@ pub struct Found {
 }
 
 impl Found {
+    /// The namespace as a user would name it, and no other.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        let target = match &self.name {
+            Name::Name(name) => Target::Name(name.clone()),
+            Name::Pid(pid) => Target::Pid(*pid),
+        };
+        Target::Seen { target: Box::new(target), id: self.id }
+    }
+
     /// Opens the namespace.
     ///
     /// # Errors
@@ -112,7 +123,8 @@ fn pids() -> Vec<u32> {
     pids
 }
 
-fn identify(path: &Path) -> Option<Id> {
+/// What identifies the namespace of any kind whose file is at `path`; `None` where there is none, or none to be seen.
+pub fn identify(path: &Path) -> Option<Id> {
     let metadata = fs::metadata(path).ok()?;
     Some(Id { dev: metadata.dev(), ino: metadata.ino() })
 }
