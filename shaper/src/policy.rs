@@ -12,13 +12,13 @@ mod report;
 mod standing;
 
 use crate::netlink::{self, Family};
-use crate::shape::Named;
+use crate::shape::{Named, text_by_name};
 
 pub use change::steps;
 pub use keep::Keep;
 pub use plan::deny;
 pub(crate) use report::name_of;
-pub use report::{Kept, Report, State};
+pub use report::{Applied, Kept, Report, State};
 pub use standing::Standing;
 
 /// The table of the routes that are kept.
@@ -49,6 +49,8 @@ impl Named for Policy {
         }
     }
 }
+
+text_by_name!(Policy);
 
 /// Why a policy cannot be.
 #[derive(Debug, thiserror::Error)]

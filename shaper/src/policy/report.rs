@@ -1,16 +1,17 @@
 //! What `show` says of a policy.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Standing;
 use crate::netlink::link::Link;
 use crate::netlink::route::Entry;
 
 /// Whether what is not kept is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Nothing is refused.
@@ -34,7 +35,7 @@ impl State {
 }
 
 /// The policy of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Which.
     pub policy: State,
@@ -45,8 +46,18 @@ pub struct Report {
     pub kept: Vec<Kept>,
 }
 
+/// A policy that is now so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// It.
+    #[serde(flatten)]
+    pub report: Report,
+    /// `added`, `changed`, `removed`, `unchanged` or `dry-run`.
+    pub outcome: Cow<'static, str>,
+}
+
 /// A route that is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Where to: an address, a network, or `default`.
     pub to: String,

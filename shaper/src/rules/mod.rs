@@ -42,3 +42,6 @@ pub(crate) const TIME_LIMIT_RANGE: &str = "give from 1ms to 8760h (a year), such
 pub(crate) mod any;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use any::any_set;

@@ -4,11 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::netlink::Family;
 use crate::units::quote;
 
 /// An address for a link; as text `16.0.1.1/16` or `fd00::7/64`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address {
     /// The address.
     pub address: IpAddr,
@@ -38,6 +41,20 @@ impl FromStr for Address {
             Some(Self { address, prefix_len: prefix_len(network, Family::of(address))? })
         });
         parsed.ok_or_else(|| NotAnAddress { text: quote(text) })
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = NotAnAddress;
+
+    fn try_from(text: String) -> Result<Self, NotAnAddress> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod form;
 mod make;
 mod pick;
 
@@ -20,7 +21,9 @@ pub use error::Error;
 pub use make::{Made, Shaped, make, open};
 
 /// What is wanted of one link of a namespace, and of the namespace's routes.
-#[derive(Clone, Debug, Default)]
+///
+/// In JSON the rules are a document as `apply -f` takes it, `config`, and `rules` says what becomes of those that are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The link; the only one there is when nothing is said.
     pub dev: Option<String>,
