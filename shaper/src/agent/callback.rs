@@ -1,6 +1,6 @@
 //! What is signalled when an order is carried out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::states::States;
 
@@ -19,7 +19,7 @@ pub struct Callback {
 }
 
 /// A state that was signalled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signalled {
     /// The state.
     pub state: String,

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::registrations::Identity;
 use super::worker::{Job, ORDERS_MAX, Worker};
 use super::{Agent, Callback, Done, Error, Order, Registration};
-use crate::target::{NAMESPACE_NAME_MAX, Target, is_namespace_name};
+use crate::target::{NAMESPACE_NAME_MAX, Target, is_namespace_name, netns};
 
 /// The name of an instance: what `ip netns` takes for one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +22,11 @@ impl Name {
     #[must_use]
     pub fn own() -> Self {
         Self("self".to_owned())
+    }
+
+    /// What one is called for which there are orders, and which is not registered.
+    pub(super) fn passing(id: netns::Id) -> Self {
+        Self(format!("net:[{}]", id.ino))
     }
 }
 
@@ -85,7 +90,6 @@ impl Instance {
             jobs,
             failed: Arc::clone(&failed),
         };
-        tracing::info!(instance = %name, namespace = %target, "looking after it");
         Arc::new(Self {
             name,
             target,

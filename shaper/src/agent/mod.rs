@@ -5,11 +5,13 @@
 //! one is carried out as if it had not been.
 
 mod callback;
+mod cleared;
 mod containers;
 mod error;
 mod gate;
 mod instance;
 mod order;
+mod passing;
 pub mod privileges;
 mod registration;
 mod registrations;
@@ -34,6 +36,7 @@ use registrations::{Identity, Registrations};
 use sidecar::Sidecar;
 
 pub use callback::{Callback, Signalled};
+pub use cleared::{Cleared, Row};
 pub use error::Error;
 pub use gate::Strict;
 pub use instance::{Instance, Name};
@@ -56,6 +59,7 @@ pub struct Agent {
 #[derive(Debug)]
 struct Shared {
     known: Mutex<Known>,
+    passing: Mutex<passing::Passing>,
     states: States,
     /// Where runs of Testground's signal and publish.
     runs: States,
@@ -109,7 +113,8 @@ impl Agent {
     pub fn beside(states: States, runs: States) -> Self {
         let room = available_parallelism().map_or(1, std::num::NonZero::get);
         let (room, docker) = (Arc::new(Semaphore::new(room)), OnceLock::new());
-        let shared = Shared { known: Mutex::default(), states, runs, room, docker };
+        let (known, passing) = (Mutex::default(), Mutex::default());
+        let shared = Shared { known, passing, states, runs, room, docker };
         Self { shared: Arc::new(shared) }
     }
 
@@ -197,6 +202,7 @@ impl Agent {
             return Err(Error::Full);
         }
         let sidecar = registration.testground.as_ref().map(Sidecar::new).transpose()?;
+        tracing::info!(instance = %name, namespace = %target, "looking after it");
         let instance = Instance::start(name, target, identity, registration, self);
         known.add(Arc::clone(&instance))?;
         if let Some(sidecar) = sidecar {
@@ -299,7 +305,7 @@ impl Agent {
     pub async fn finish(&self) {
         // Still written down: the next agent looks after them.
         let instances = std::mem::take(&mut self.known().instances);
-        for instance in instances.into_values() {
+        for instance in instances.into_values().chain(self.passers_by()) {
             instance.finish().await;
         }
     }

@@ -46,7 +46,7 @@ impl Registration {
     }
 }
 
-async fn of_container(name: &str, runtime: Option<&Runtime>) -> Result<Target, docker::Error> {
+pub(super) async fn of_container(name: &str, runtime: Option<&Runtime>) -> Result<Target, docker::Error> {
     let runtime = runtime.cloned().map_or_else(Runtime::of_environment, Ok)?;
     let pid = runtime.running(name).await?.pid;
     Ok(Target::Container { name: name.to_owned(), pid })

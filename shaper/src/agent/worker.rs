@@ -39,10 +39,13 @@ impl Worker {
     /// Carries out orders until nobody can give one any more.
     pub(super) async fn work(mut self) {
         while let Some(Job { order, callback, told }) = self.jobs.recv().await {
+            let is_wanted = order.is_wanted();
             let done = self.carry_out(order).await;
             let done = self.signal(done, callback).await;
             let failed = done.as_ref().err().map(ToString::to_string);
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+            if is_wanted {
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+            }
             if let Err(error) = &done {
                 tracing::warn!(instance = %self.name, %error, "an order failed");
             }

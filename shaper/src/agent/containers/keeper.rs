@@ -158,7 +158,7 @@ impl Keeper {
                 let done = instance.order_in_turn(order, Callback::default()).await;
                 kept.made = link.filter(|_| done.is_ok());
                 if let Ok(done) = done {
-                    tracing::info!(instance = %instance.name(), outcome = done.outcome, link = done.link, "is as its labels say");
+                    tracing::info!(instance = %instance.name(), outcome = %done.outcome, link = done.link, "is as its labels say");
                 }
             }
             Err(why) => {
