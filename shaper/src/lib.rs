@@ -6,6 +6,7 @@ pub mod api;
 pub mod attachment;
 pub mod bpf;
 pub mod cli;
+pub mod client;
 pub mod docker;
 pub mod engine;
 pub mod failure;

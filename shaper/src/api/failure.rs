@@ -67,13 +67,15 @@ impl IntoResponse for Refusal {
 
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Self {
-        let (status, code) = match failure.code() {
-            Code::Usage => (StatusCode::BAD_REQUEST, "usage"),
-            Code::Permission => (StatusCode::FORBIDDEN, "permission"),
-            Code::Unsupported => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
-            Code::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "unreachable"),
-            Code::Failed | Code::Done => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+        let status = match failure.code() {
+            Code::Usage => StatusCode::BAD_REQUEST,
+            Code::Permission => StatusCode::FORBIDDEN,
+            Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            Code::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Failed | Code::Done => StatusCode::INTERNAL_SERVER_ERROR,
         };
+        let code = Code::NAMES.iter().find(|(code, _)| *code == failure.code());
+        let code = code.map_or("failed", |(_, name)| name);
         Self { hint: failure.what_to_do().map(str::to_owned), ..Self::new(status, code, failure.what()) }
     }
 }

@@ -9,6 +9,8 @@
 //! | `PUT`, `PATCH`, `DELETE /v1/instances/NAME/links/LINK` | states, adds to, takes away the rules of a link |
 //! | `GET /v1/instances/NAME/links/LINK` | the rules, as `PUT` takes them |
 //! | `PUT`, `DELETE /v1/instances/NAME/policy` | the routing policy |
+//! | `POST /v1/apply`, `POST /v1/clear` | what the commands of that name do, in a namespace by name, path or process |
+//! | `GET /v1/show`, `GET /v1/rules` | what `show`, and `show --as`, print |
 //! | `GET /v1/states`, `GET /v1/states/STATE` | how often states were signalled; with `target`, waits |
 //! | `POST /v1/states/STATE` | signals |
 //! | `DELETE /v1/states` | forgets all states and topics of a run |
@@ -20,12 +22,14 @@
 mod auth;
 mod body;
 mod callback;
+pub mod commands;
 mod events;
 mod failure;
 mod instances;
 mod links;
 mod listener;
 mod metrics;
+mod place;
 mod policy;
 mod serve;
 mod states;
@@ -35,17 +39,18 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri, header};
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub use auth::Token;
 pub use failure::Refusal;
 pub use listener::{ListenError, Listener, bind};
+pub use place::Place;
 pub use serve::serve;
 
 use crate::agent::Agent;
 
-/// Bytes of a request's body, at most: room for [`crate::rules::RULES_MAX`] rules.
-pub const BODY_MAX: usize = 16 << 20;
+/// Bytes of a request's body, at most: as long as a file of rules may be.
+pub const BODY_MAX: usize = crate::rules::file::TEXT_MAX;
 
 /// What the API is, for programs.
 static OPENAPI: &str = include_str!("openapi.json");
@@ -63,6 +68,10 @@ pub fn router(agent: Agent) -> Router {
             get(links::show).put(links::put).patch(links::patch).delete(links::clear),
         )
         .route("/v1/instances/{name}/policy", get(policy::show).put(policy::put).delete(policy::clear))
+        .route("/v1/apply", post(commands::apply))
+        .route("/v1/clear", post(commands::clear))
+        .route("/v1/show", get(commands::show))
+        .route("/v1/rules", get(commands::rules))
         .route("/v1/states", get(states::list).delete(states::forget))
         .route("/v1/states/{state}", get(states::read).post(states::signal))
         .route("/v1/events", get(events::stream))

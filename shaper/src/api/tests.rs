@@ -62,7 +62,7 @@ async fn the_document_names_every_key_of_the_rules() {
         document["components"]["schemas"][schema]["properties"].as_object().unwrap().keys().cloned().collect()
     };
     // A key that is not one is refused with the ones there are, so that each of the document is tried.
-    for (schema, keys) in [("Rules", keys("Rules")), ("Rule", keys("Rule"))] {
+    for (schema, keys) in [("Rules", keys("Rules")), ("Rules", keys("LinkConfig")), ("Rule", keys("Rule"))] {
         for key in keys {
             let text = match schema {
                 "Rules" => json!({ key.as_str(): null }),
@@ -75,9 +75,10 @@ async fn the_document_names_every_key_of_the_rules() {
         }
     }
     let parts = serde_json::to_value(crate::rules::file::Document::default()).unwrap();
-    let told = keys("Rules");
-    for key in parts.as_object().unwrap().keys() {
-        assert!(told.contains(key), "{key}");
+    for told in [keys("Rules"), keys("LinkConfig")] {
+        for key in parts.as_object().unwrap().keys() {
+            assert!(told.contains(key), "{key}");
+        }
     }
 }
 
@@ -176,6 +177,86 @@ async fn bad_calls_are_refused_with_what_would_be_right() {
             "`h` is not an address",
         ),
         ("PUT", "/v1/instances/x/policy", r#"{"policy": "allow-all", "keep": ["10.0.0.1"]}"#, 400, "keep"),
+        ("POST", "/v1/apply", "{}", 400, "missing field `namespace`"),
+        ("POST", "/v1/apply", r#"{"namespace": {"pid": 1}}"#, 400, "missing field `wanted`"),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"pids": 1}, "wanted": {"config": {}}}"#,
+            400,
+            "unknown field `pids`",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {}, "wanted": {"config": {}}}"#,
+            400,
+            "one of `ns`, `pid` and `container`",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"ns": "./a"}, "wanted": {"config": {}}}"#,
+            400,
+            "not an absolute path",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"pid": 1, "seen_from": "1:1"}, "wanted": {"config": {}}}"#,
+            400,
+            "is another network namespace here",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"pid": 1, "seen": "1:1"}, "wanted": {"rules": "put", "config": {"rules": [{"latancy": "1ms"}]}}}"#,
+            400,
+            "config: rules[0].latancy: unknown key; did you mean `latency`",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"pid": 1}, "wanted": {"config": {"rules": []}}}"#,
+            400,
+            "say beside `config` what becomes of them",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"pid": 1}, "wanted": {"rules": "put", "config": {"rules": [{"latency": "2ms", "jitter": "1ms", "distribution": "t/1"}]}}}"#,
+            400,
+            "there is no `t/1` among the `tables`",
+        ),
+        (
+            "POST",
+            "/v1/apply",
+            r#"{"namespace": {"ns": "none"}, "wanted": {"config": {"engine": "x"}}}"#,
+            400,
+            "engine",
+        ),
+        ("POST", "/v1/clear", "{}", 400, "say which namespace, or `all`"),
+        ("POST", "/v1/clear", r#"{"all": true, "to": "10.0.0.1"}"#, 400, "that is for one namespace"),
+        (
+            "POST",
+            "/v1/clear",
+            r#"{"all": true, "namespace": {"ns": "none"}}"#,
+            400,
+            "say which namespace, or `all`",
+        ),
+        (
+            "POST",
+            "/v1/clear",
+            r#"{"namespace": {"ns": "none"}}"#,
+            400,
+            "there is no network namespace `none`",
+        ),
+        ("GET", "/v1/show?ns=none", "", 400, "there is no network namespace `none`"),
+        ("GET", "/v1/show?ns=none&form=html", "", 400, "`html` is not a form: write one of `text`, `json`"),
+        ("GET", "/v1/show?ns=none&dev=eth0", "", 400, "that is for `/v1/rules`"),
+        ("GET", "/v1/show?name=none", "", 400, "unknown field `name`"),
+        ("GET", "/v1/rules", "", 400, "say which namespace"),
+        ("GET", "/v1/rules?ns=none&form=text", "", 400, "`text` is not a format"),
         ("GET", "/v1/states/s?target=x", "", 400, "target"),
         ("GET", "/v1/states/s?target=1&timeout=5", "", 400, "timeout"),
         ("GET", "/v1/states/s?target=1&timeout=1h", "", 400, "at most 600 s"),

@@ -26,6 +26,17 @@ pub enum Code {
     Unreachable = 5,
 }
 
+impl Code {
+    /// Each, with the word by which the API tells it from others.
+    pub const NAMES: [(Self, &'static str); 5] = [
+        (Self::Failed, "failed"),
+        (Self::Usage, "usage"),
+        (Self::Permission, "permission"),
+        (Self::Unsupported, "unsupported"),
+        (Self::Unreachable, "unreachable"),
+    ];
+}
+
 /// Why a command failed: a chain of causes, the exit code, and what the user can do about it.
 #[derive(Debug)]
 pub struct Failure {

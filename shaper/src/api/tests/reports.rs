@@ -8,16 +8,21 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::Value;
+use shaper_common::abi;
 
 use super::document;
 use crate::achieved::{Achieved, Quantity};
-use crate::agent::{Done, Signalled};
+use crate::agent::{Done, Row, Signalled};
+use crate::api::Place;
+use crate::api::commands::{Apply, Clear};
+use crate::plan::set::Wish;
 use crate::policy;
 use crate::report::{Attached, Counted, Holder, Late, Report, RuleReport, State};
 use crate::rules::file::{Document, Entry};
-use crate::rules::{Filter, Mtu, RuleParts};
+use crate::rules::{Filter, Mtu, RuleParts, RuleSet};
 use crate::shape::{Direction, EngineChoice, FourState, GilbertElliott, Parts};
 use crate::units::Delay;
+use crate::wanted::{Routing, Wanted};
 
 /// The keys that the document names for a schema, which is an object that has no others.
 fn keys_of(document: &Value, schema: &str) -> BTreeSet<String> {
@@ -180,16 +185,43 @@ fn what_is_told_of_an_order_is_what_the_document_says() {
     let signalled = Signalled { state: "s".into(), seq: 1, target: Some(1) };
     is_told("Done.callback", &signalled);
     let done = Done {
-        outcome: "added",
+        outcome: "added".into(),
         link: Some("eth0".into()),
-        direction: Some("egress"),
-        engine: Some("relay"),
+        direction: Some(Direction::Egress),
+        engine: Some(EngineChoice::Relay),
         why: Some("asked for".into()),
-        note: Some("words"),
-        policy: Some(policy()),
+        note: Some("words".into()),
+        policy: Some(policy::Applied { report: policy(), outcome: "added".into() }),
+        commands: vec!["ip".into()],
+        clearance: Default::default(),
         callback: Some(signalled),
     };
+    is_told("PolicyApplied", &done.policy);
     is_told("Done", done);
+}
+
+#[test]
+fn what_commands_say_and_are_told_is_what_the_document_says() {
+    let text = |text: &str| Some(text.to_owned());
+    let place = Place {
+        ns: text("a"),
+        pid: Some(1),
+        container: text("c"),
+        seen: text("4:1"),
+        seen_from: text("4:1"),
+    };
+    is_told("Place", &place);
+    let wanted = Wanted {
+        wishes: vec![(abi::Direction::Egress, Wish::Put(RuleSet::default()))],
+        is_beside: true,
+        address: of("10.0.0.7/24"),
+        policy: Some(Routing::AllowAll),
+        ..Wanted::default()
+    };
+    is_told("Apply", Apply { namespace: place.clone(), wanted, dry_run: true });
+    is_told("Clear", Clear { namespace: Some(place), all: true, to: of("10.0.0.5") });
+    let row = Row { namespace: "a".into(), link: "eth0".into(), direction: Direction::Egress };
+    is_told("ClearedLink", row);
 }
 
 #[test]
