@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 fn shaper() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shaper"));
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).env("SHAPER_AGENT", "none");
     command
 }
 

@@ -37,7 +37,8 @@ impl Agent {
     }
 
     fn of(&self, id: netns::Id, target: &Target, order: &Order) -> Result<Arc<Instance>, Error> {
-        if let Some(instance) = self.registered().into_iter().find(|instance| instance.identity().id() == id) {
+        if let Some(instance) = self.registered().into_iter().find(|instance| instance.identity().id() == id)
+        {
             return Ok(instance);
         }
         let name = target.name().and_then(|name| Name::try_from(name.to_owned()).ok());

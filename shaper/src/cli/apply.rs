@@ -2,64 +2,74 @@
 
 mod asked;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use self::asked::Asked;
 use super::args::ApplyArgs;
+use super::by::By;
 use super::exit::{Code, Failure};
-use super::{failure, output, policy, target};
-use crate::engine::Outcome;
-use crate::shape::{EngineChoice, Named as _};
-use crate::wanted::{self, Made, Shaped};
+use super::{output, policy, target};
+use crate::agent::{Done, Order};
+use crate::policy::Applied as Policy;
+use crate::shape::{Direction, EngineChoice};
+use crate::wanted::Wanted;
 
 /// What `apply --json` prints.
 #[derive(Serialize)]
 struct Applied<'a> {
     namespace: String,
     link: &'a str,
-    direction: &'static str,
-    engine: &'static str,
+    direction: Direction,
+    engine: EngineChoice,
     why: String,
     #[serde(flatten)]
     asked: &'a Asked,
-    outcome: &'static str,
+    outcome: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'static str>,
+    note: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<policy::Applied>,
+    policy: Option<Policy>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     commands: Vec<String>,
 }
 
 pub(super) fn run(args: &ApplyArgs) -> Result<(), Failure> {
-    let Some(target) = target::of(&args.target)? else {
-        return Err(Failure::new(Code::Usage, anyhow::anyhow!(target::WHICH)));
-    };
     if policy::is_alone(args)? {
-        return policy::run(args, &target);
+        return policy::run(args);
     }
     let asked = asked::of(args)?;
-    let wanted = &asked.wanted;
-    let session = wanted::open(&target, wanted).map_err(failure::wanted)?;
-    let mut session = if args.dry_run { session.dry() } else { session };
-    let Made { shaped: Some(Shaped { link, picked, outcomes, note }), policy, .. } =
-        wanted::make(&mut session, &target, wanted).map_err(failure::wanted)?
+    let (namespace, done) = done(args, asked.wanted.clone())?;
+    let Done { outcome, link: Some(link), engine: Some(engine), why, note, policy, commands, .. } = done
     else {
         return Ok(());
     };
     let applied = Applied {
-        namespace: target.to_string(),
+        namespace,
         link: &link,
-        direction: wanted.direction().name(),
-        engine: EngineChoice::from(picked.engine).name(),
-        why: picked.why,
+        direction: asked.wanted.direction(),
+        engine,
+        why: why.unwrap_or_default(),
         asked: &asked,
-        outcome: if args.dry_run { "dry-run" } else { Outcome::of_all(&outcomes).word() },
+        outcome,
         note,
-        policy: policy.map(|policy| policy::applied(&policy, args.dry_run)),
-        commands: session.noted().to_vec(),
+        policy,
+        commands,
     };
     if args.json { output::print_json(&applied) } else { output::print(text(&applied)) }
+}
+
+/// Has it done, or told what would be done, by whoever does it; and what the namespace is called.
+pub(super) fn done(args: &ApplyArgs, wanted: Wanted) -> Result<(String, Done), Failure> {
+    let unsaid = || Failure::new(Code::Usage, anyhow::anyhow!(target::WHICH));
+    if let By::Agent(client) = By::of(&args.by.agent, &args.target)? {
+        let place = target::place(&args.target)?.ok_or_else(unsaid)?;
+        return Ok((place.to_string(), client.apply(place, wanted, args.dry_run)?));
+    }
+    let target = target::of(&args.target)?.ok_or_else(unsaid)?;
+    let order = if args.dry_run { Order::Try } else { Order::Make };
+    Ok((target.to_string(), order(Box::new(wanted)).carry_out(&target)?))
 }
 
 fn text(applied: &Applied<'_>) -> String {
@@ -67,7 +77,7 @@ fn text(applied: &Applied<'_>) -> String {
     let words = asked.words();
     let mut text =
         format!("{outcome}: {direction} of `{link}` in `{namespace}`: {words} (engine {engine})\n");
-    text.extend(applied.note.map(|note| format!("note: {note}\n")));
+    text.extend(applied.note.iter().map(|note| format!("note: {note}\n")));
     text.extend(applied.policy.iter().map(|policy| policy::text(policy, namespace)));
     for command in &applied.commands {
         text.push_str(command);

@@ -6,6 +6,7 @@ pub mod output;
 
 mod agent;
 mod apply;
+mod by;
 mod clear;
 mod demo;
 mod distribution;

@@ -2,22 +2,13 @@
 
 use serde::Serialize;
 
+use super::apply::done;
 use super::args::{ApplyArgs, LinkArgs, PolicyArgs, RuleArgs};
 use super::exit::{Code, Failure};
-use super::{failure, output};
-use crate::engine::PolicyChange;
-use crate::policy::{Policy, Report};
+use super::output;
+use crate::policy::{Applied, Policy};
 use crate::shape::{Direction, EngineChoice, Parts};
-use crate::target::Target;
-use crate::wanted::{self, Routing, Wanted};
-
-/// A policy that is now so, as `apply --json` tells it.
-#[derive(Serialize)]
-pub(super) struct Applied {
-    #[serde(flatten)]
-    report: Report,
-    outcome: &'static str,
-}
+use crate::wanted::{Routing, Wanted};
 
 /// What `apply --json` prints of a policy without a shape.
 #[derive(Serialize)]
@@ -66,29 +57,17 @@ pub(super) fn asked(args: &PolicyArgs) -> Option<Routing> {
 }
 
 /// Applies a policy without a shape.
-pub(super) fn run(args: &ApplyArgs, target: &Target) -> Result<(), Failure> {
+pub(super) fn run(args: &ApplyArgs) -> Result<(), Failure> {
     let (dev, policy) = (args.dev.clone(), asked(&args.policy));
     let wanted = Wanted { dev, addresses: args.address.into_iter().collect(), policy, ..Wanted::default() };
-    let session = wanted::open(target, &wanted).map_err(failure::wanted)?;
-    let mut session = if args.dry_run { session.dry() } else { session };
-    let made = wanted::make(&mut session, target, &wanted).map_err(failure::wanted)?;
-    let Some(change) = made.policy else { return Ok(()) };
-    let alone = Alone {
-        namespace: target.to_string(),
-        policy: applied(&change, args.dry_run),
-        commands: session.noted().to_vec(),
-    };
+    let (namespace, done) = done(args, wanted)?;
+    let Some(policy) = done.policy else { return Ok(()) };
+    let alone = Alone { namespace, policy, commands: done.commands };
     if args.json {
         return output::print_json(&alone);
     }
     let commands: String = alone.commands.iter().map(|command| format!("{command}\n")).collect();
     output::print(text(&alone.policy, &alone.namespace) + &commands)
-}
-
-/// What a policy became.
-pub(super) fn applied(change: &PolicyChange, dry_run: bool) -> Applied {
-    let outcome = if dry_run { "dry-run" } else { change.word() };
-    Applied { report: change.report(), outcome }
 }
 
 /// What was applied, in one line and one for each route.

@@ -16,6 +16,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
 use crate::node::Node;
+use crate::shaper;
 
 /// First argument of a test binary that is to be a container: not one that libtest has.
 const ENTER: &str = "--contained";
@@ -29,7 +30,7 @@ const INIT: &str = "--contained-init";
 pub fn command(node: &Node, name: &str, program: &Path) -> Command {
     let own = std::env::current_exe().expect("/proc/self/exe is readable");
     let mut command = Command::new(own);
-    command.arg(ENTER).arg(node.path()).arg(name).arg(program);
+    command.arg(ENTER).arg(node.path()).arg(name).arg(program).env(shaper::AGENT, "none");
     command
 }
 

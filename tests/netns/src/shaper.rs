@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::progress;
 
+/// Which agent a command asks; that of the machine is somebody else's.
+pub const AGENT: &str = "SHAPER_AGENT";
 /// A command that takes longer hangs: the slowest machine loads and verifies the programs in a second or two.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,6 +26,8 @@ pub enum Exit {
     Permission,
     /// 4: this kernel lacks what was asked.
     Unsupported,
+    /// 5: the agent does not answer.
+    Unreachable,
     /// Anything else; `None` for the end by a signal.
     Other(Option<i32>),
 }
@@ -36,6 +40,7 @@ impl From<Option<i32>> for Exit {
             Some(2) => Self::Usage,
             Some(3) => Self::Permission,
             Some(4) => Self::Unsupported,
+            Some(5) => Self::Unreachable,
             other => Self::Other(other),
         }
     }
@@ -85,9 +90,11 @@ impl std::fmt::Display for Output {
     }
 }
 
-/// Returns a command of the binary under test, without arguments.
+/// Returns a command of the binary under test, without arguments, which asks no agent unless it is told to.
 pub fn command() -> Command {
-    Command::new(binary())
+    let mut command = Command::new(binary());
+    command.env(AGENT, "none");
+    command
 }
 
 /// Returns `SHAPER_BIN`, or else `shaper` in the target directory that this test was built into.

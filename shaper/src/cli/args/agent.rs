@@ -8,8 +8,8 @@ use clap::Args;
 use super::{concat_help, value};
 use crate::cli::exit;
 
-/// Where the agent listens when nothing is said.
-const LISTEN_DEFAULT: &str = "unix:/run/shaper/agent.sock";
+/// Where the agent listens, and is asked, when nothing is said.
+pub const LISTEN_DEFAULT: &str = "unix:/run/shaper/agent.sock";
 
 /// Flags of `shaper agent`.
 #[derive(Args, Clone, Debug)]

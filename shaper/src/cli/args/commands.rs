@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{LinkArgs, PolicyArgs, RuleArgs, ShapeArgs, TargetArgs, concat_help, value};
+use super::{ByArgs, LinkArgs, PolicyArgs, RuleArgs, ShapeArgs, TargetArgs, concat_help, value};
 use crate::cli::exit;
 use crate::rules::To;
 use crate::rules::file::Format;
@@ -57,6 +57,9 @@ pub struct ApplyArgs {
         value_parser = value::time_limit
     )]
     pub time_limit: Option<Delay>,
+    /// By whom.
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Print what would be done, as `ip` and `tc` commands, and change nothing
     #[arg(long, help_heading = "How")]
     pub dry_run: bool,
@@ -95,6 +98,9 @@ pub struct ShowArgs {
     /// The link, with `--as`; found by itself when the namespace has one that is shaped
     #[arg(long, value_name = "LINK", requires = "format", value_parser = value::link)]
     pub dev: Option<String>,
+    /// Who looks.
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -122,6 +128,9 @@ pub struct ClearArgs {
     /// Only the rule for these peers, as `apply --to` had them
     #[arg(long, value_name = "CIDR[:PORT[/PROTO]]", conflicts_with = "all")]
     pub to: Option<To>,
+    /// By whom.
+    #[command(flatten)]
+    pub by: ByArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! The flags of every command.
 
 mod agent;
+mod by;
 mod commands;
 mod policy;
 mod relay;
@@ -14,7 +15,8 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use agent::{AgentArgs, OnExit, StatesAt};
+pub use agent::{AgentArgs, LISTEN_DEFAULT, OnExit, StatesAt};
+pub use by::{AgentAt, ByArgs};
 pub use commands::{ApplyArgs, ClearArgs, DemoArgs, DoctorArgs, ShowArgs};
 pub use policy::PolicyArgs;
 pub use relay::RelayArgs;

@@ -25,10 +25,15 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The namespace named, if one is by something else than a container.
+    /// The namespace named, if one is by something else than a container; a path from the root on, for it may be another process that
+    /// opens it.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         let own = self.own.then_some(Target::Own);
-        self.ns.clone().or(self.pid.map(Target::Pid)).or(own)
+        let ns = self.ns.clone().map(|target| match target {
+            Target::Path(path) => Target::Path(std::path::absolute(&path).unwrap_or(path)),
+            other => other,
+        });
+        ns.or(self.pid.map(Target::Pid)).or(own)
     }
 }

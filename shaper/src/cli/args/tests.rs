@@ -122,8 +122,20 @@ fn tc_users_find_their_names() {
 fn a_slash_makes_a_path() {
     let target = |line: &str| apply(line).target.target().unwrap();
     assert_eq!(target("shaper apply --ns /run/netns/x --latency 1ms"), Target::Path("/run/netns/x".into()));
-    assert_eq!(target("shaper apply --ns ./x --latency 1ms"), Target::Path("./x".into()));
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(target("shaper apply --ns ./x --latency 1ms"), Target::Path(here.join("x")));
     assert_eq!(target("shaper apply --pid 1 --latency 1ms"), Target::Pid(1));
+}
+
+#[test]
+fn an_agent_is_a_socket_or_none() {
+    let agent = |line: &str| apply(line).by.agent;
+    assert_eq!(agent("shaper apply --self --agent none"), AgentAt::None);
+    assert_eq!(agent("shaper apply --self --agent auto"), AgentAt::Auto);
+    assert_eq!(agent("shaper apply --self --agent unix:/x/y"), AgentAt::Unix("/x/y".into()));
+    for bad in ["/x/y", "unix:", "http://127.0.0.1:1", "other"] {
+        assert!(parse(&format!("shaper show --agent {bad}")).is_err(), "{bad}");
+    }
 }
 
 #[test]

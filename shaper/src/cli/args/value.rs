@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
-use super::StatesAt;
+use super::{AgentAt, StatesAt};
 use crate::rules::{TIME_LIMIT_MAX, TIME_LIMIT_MIN, TIME_LIMIT_RANGE};
 use crate::shape::{Direction, Named, REORDER_GAP_MAX, REORDER_GAP_MIN};
 use crate::target::link::{LINK_NAME_MAX, is_link_name};
@@ -29,6 +29,19 @@ pub(super) fn unix(text: &str) -> Result<PathBuf, String> {
     path.map(PathBuf::from).ok_or_else(|| {
         format!("{text:?} is no Unix socket: write `unix:` and a path of at most 107 bytes, such as `unix:/run/shaper/agent.sock`")
     })
+}
+
+/// Reads which agent is asked.
+pub(super) fn agent(text: &str) -> Result<AgentAt, String> {
+    match text {
+        // As an environment variable that is there and says nothing.
+        "auto" | "" => Ok(AgentAt::Auto),
+        "none" => Ok(AgentAt::None),
+        path if path.starts_with("unix:") => unix(path).map(AgentAt::Unix),
+        _ => Err(format!(
+            "{text:?} is no agent: write its socket, such as `unix:/run/shaper/agent.sock`, or `none`, or `auto`"
+        )),
+    }
 }
 
 /// Reads a host and its port; the host is looked up when it is connected to.

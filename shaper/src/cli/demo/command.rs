@@ -81,6 +81,8 @@ impl Commands {
 fn start(words: &[String]) -> Result<Output, Failure> {
     let mut shaper = Command::new("/proc/self/exe");
     shaper.arg0("shaper").args(words).stdin(Stdio::null()).process_group(0);
+    // These namespaces are nobody else's, and go with this process.
+    shaper.env("SHAPER_AGENT", "none");
     shaper.output().map_err(|error| Failure::new(Code::Failed, error).context("cannot run `shaper`"))
 }
 
