@@ -10,6 +10,8 @@ mod address_config;
 mod address_moves;
 #[path = "netns/agent.rs"]
 mod agent;
+#[path = "netns/agent_cli.rs"]
+mod agent_cli;
 #[path = "netns/agent_killed.rs"]
 mod agent_killed;
 #[path = "netns/bandwidth.rs"]
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
             address_config::cases(),
             address_moves::cases(),
             agent::cases(),
+            agent_cli::cases(),
             agent_killed::cases(),
             fuzz::cases(),
             strangers::cases(),
