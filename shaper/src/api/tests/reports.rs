@@ -214,7 +214,7 @@ fn what_commands_say_and_are_told_is_what_the_document_says() {
     let wanted = Wanted {
         wishes: vec![(abi::Direction::Egress, Wish::Put(RuleSet::default()))],
         is_beside: true,
-        address: of("10.0.0.7/24"),
+        addresses: vec!["10.0.0.7/24".parse().unwrap()],
         policy: Some(Routing::AllowAll),
         ..Wanted::default()
     };
