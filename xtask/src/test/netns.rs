@@ -4,7 +4,8 @@
 //! `SHAPER_REPORT` (a file it appends one JSON object per test to) and `SHAPER_SHARD` (`0/2`: the first half of the
 //! tests), `SHAPER_PLAN_RUST` and `SHAPER_PLAN_JS` (the plans on Testground's SDKs), `SHAPER_REDIS` (a server of states),
 //! `SHAPER_DOCKERD`, `SHAPER_COMPOSE`, `SHAPER_BUSYBOX` and `SHAPER_STATIC` (containers, and what is in them) and `SHAPER_SCHEMATHESIS` (what
-//! fuzzes the API), each of which may be `missing: ` and why, and takes libtest's arguments.
+//! fuzzes the API), each of which may be `missing: ` and why, and takes libtest's arguments. `SHAPER_FUZZ_EXAMPLES`, which says how many
+//! cases of each kind it makes, is the caller's.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shaper::http::Client;
 use shaper_netns_tests::agent::Agent;
 use shaper_netns_tests::case::{Case, Context, Load};
 use shaper_netns_tests::directory::Directory;
@@ -12,6 +13,8 @@ use shaper_netns_tests::{contained, fuzz, kernel, process};
 
 const ADDRESS: &str = "127.0.0.1:8765";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// What was not read meanwhile comes first.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
 const SEED: u64 = 20_260_401;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -40,6 +43,12 @@ fn documented(_: &Context) {
     let token = token.display().to_string();
     let agent = Agent::start(&world.peer, command, &["--http", ADDRESS, "--token-file", &token]);
 
+    // Somebody listens all the while, and reads nothing of it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime can be made");
+    let listening = runtime.block_on(Client::at(agent.socket()).lines("/v1/events"));
+    let mut events = listening.unwrap_or_else(|error| panic!("{error}"));
+
     let fuzzed = fuzz::run(&world.peer, ADDRESS, TOKEN, SEED);
     assert_eq!(fuzzed.output.exit, Exit::Done, "{}", fuzzed.output);
     // What is refused throughout says nothing.
@@ -52,6 +61,18 @@ fn documented(_: &Context) {
     assert_eq!((status, said.as_str()), (200, "ok\n"));
     // A defect in an order or a call is caught, and told there.
     assert!(!agent.log().contains("panicked"), "{}", agent.log());
+    let (status, said) = agent.call("POST", "/v1/states/the%20last", "");
+    assert_eq!(status, 200, "{said}");
+    let last = async {
+        while let Some(line) = events.next().await.unwrap_or_else(|error| panic!("{error}")) {
+            if String::from_utf8_lossy(&line).contains("the last") {
+                return;
+            }
+        }
+        panic!("the events ended");
+    };
+    let heard = runtime.block_on(async { tokio::time::timeout(HEARD_WITHIN, last).await });
+    heard.expect("who listens hears the last event");
     // Somebody is still there to do what is asked.
     let link = "/v1/instances/inst-1/links/eth0";
     let body = json!({ "rules": [{ "latency": "5ms" }] }).to_string();
