@@ -126,6 +126,8 @@ const SCRIPT: &[&str] = &[
     "apply --ns NAME --dev eth0 --down",
     "apply --ns NAME --dev eth0 --mtu 1400 --json",
     "apply --ns NAME --dev eth0 --latency 5ms --seed 4 --shape-neighbours --fail-closed --engine relay",
+    // What was said of the link stays.
+    "apply --ns NAME --dev eth0 --to 10.77.0.4 --latency 7ms --seed 4",
     "apply --ns NAME --dev eth0 --latency 5ms --shape-neighbours --engine edt",
     "apply --ns NAME --dev eth1 --latency 5ms --seed 4 --engine netem",
     "apply --ns NAME --dev eth1 --latency 5ms --seed 4 --engine edt",
