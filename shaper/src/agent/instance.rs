@@ -137,6 +137,12 @@ impl Instance {
         failed.replace(why.clone()) != Some(why)
     }
 
+    /// What tells a signal of this instance's from those of all others that say `once`, too, on this machine and on others: names of
+    /// instances may be the same there.
+    pub(crate) fn once(&self, once: &str) -> String {
+        format!("{}:{once}", self.identity)
+    }
+
     /// Whether the same was registered, of the same namespace.
     pub(super) fn is(&self, registration: &Registration, identity: &Identity) -> bool {
         self.registration == *registration && self.identity == *identity

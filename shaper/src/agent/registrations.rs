@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,16 @@ impl Identity {
 
     pub(super) fn id(&self) -> netns::Id {
         netns::Id { dev: self.dev, ino: self.ino }
+    }
+}
+
+/// In a word that no other namespace of any machine has, as far as the kernel has cookies.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cookie {
+            Some(cookie) => write!(f, "{}/{cookie}", self.boot),
+            None => write!(f, "{}/{}:{}", self.boot, self.dev, self.ino),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Refusal;
-use crate::agent::{Callback, Name};
+use crate::agent::Callback;
 use crate::states::MAX_NAME_BYTES;
 
 /// Bytes of what tells a signal from others, at most.
@@ -22,8 +22,8 @@ impl Said {
     /// The names of the members.
     pub(super) const MEMBERS: [&str; 3] = ["callback_state", "callback_target", "callback_once"];
 
-    /// The callback, of a call about `instance`. What could not be signalled is refused before anything is done.
-    pub(super) fn read(self, instance: &Name) -> Result<Callback, Refusal> {
+    /// The callback. What could not be signalled is refused before anything is done.
+    pub(super) fn read(self) -> Result<Callback, Refusal> {
         let Self { callback_state: state, callback_target: target, callback_once: once } = self;
         match &state {
             None if once.is_some() => {
@@ -43,8 +43,6 @@ impl Said {
                 "callback_once: {length} bytes; 1 to {ONCE_MAX} are legal, such as `step-3`"
             )));
         }
-        // Each instance signals once.
-        let once = once.map(|once| format!("{instance}:{once}"));
         Ok(Callback { state, target, once, ..Callback::default() })
     }
 }

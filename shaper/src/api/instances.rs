@@ -103,6 +103,9 @@ pub(super) async fn make(
     callback: Callback,
 ) -> Result<Json<Done>, Refusal> {
     let instance = agent.instance(name)?;
+    // Each instance signals once.
+    let once = callback.once.as_deref().map(|once| instance.once(once));
+    let callback = Callback { once, ..callback };
     Ok(Json(instance.order(Order::Make(Box::new(wanted)), callback).await?))
 }
 

@@ -30,9 +30,9 @@ struct Config {
 }
 
 impl Config {
-    fn read(text: &str, name: &Name, link: &str) -> Result<Self, Refusal> {
+    fn read(text: &str, link: &str) -> Result<Self, Refusal> {
         let (document, said) = split(text)?;
-        let callback = said.read(name)?;
+        let callback = said.read()?;
         let document = Document::parse(&document, Format::Json).map_err(Refusal::usage)?;
         if let Some(dev) = document.dev.as_deref().filter(|dev| *dev != link) {
             return Err(Refusal::usage(format!(
@@ -65,7 +65,7 @@ pub(super) async fn put(
     InPath((name, link)): Link,
     Text(text): Text,
 ) -> Result<Json<Done>, Refusal> {
-    let Config { file, callback } = Config::read(&text, &name, &link)?;
+    let Config { file, callback } = Config::read(&text, &link)?;
     let wanted = Wanted::of_file(&file).map_err(Refusal::usage)?;
     make(&agent, &name, wanted, callback).await
 }
@@ -75,7 +75,7 @@ pub(super) async fn patch(
     InPath((name, link)): Link,
     Text(text): Text,
 ) -> Result<Json<Done>, Refusal> {
-    let Config { file, callback } = Config::read(&text, &name, &link)?;
+    let Config { file, callback } = Config::read(&text, &link)?;
     let wanted = Wanted::beside(&file).map_err(Refusal::usage)?;
     make(&agent, &name, wanted, callback).await
 }

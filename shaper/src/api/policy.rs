@@ -55,7 +55,7 @@ pub(super) async fn put(
         callback_target: asked.callback_target,
         callback_once: asked.callback_once,
     };
-    let callback = said.read(&name)?;
+    let callback = said.read()?;
     make(&agent, &name, wanted, callback).await
 }
 

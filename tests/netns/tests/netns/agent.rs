@@ -26,6 +26,9 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::each_engine("agent_puts_patches_tells_and_deletes_rules", Load::Timing, rules),
         Case::once("agent_signals_once_and_tells_who_waits_in_vain", Load::Light, callbacks),
+        Case::once("agent_signals_once_for_each_instance_however_often_it_is_asked", Load::Light, once)
+            .when(|| redis::program().map(drop))
+            .deadline(Duration::from_secs(60)),
         Case::once("agent_carries_out_orders_in_the_order_they_come", Load::Light, in_order),
         Case::once("agent_sets_and_takes_back_a_policy", Load::Light, policy),
         Case::once("agent_told_to_end_keeps_or_clears", Load::Light, ends),
@@ -144,6 +147,37 @@ fn callbacks(_: &Context) {
     assert_eq!(count(&agent, "never"), 0);
     // A bad order makes nobody deaf.
     assert_eq!(call(&agent, "PUT", LINK, &config("20ms", "later"))["callback"]["seq"], 1);
+}
+
+/// A call that is made again; one without a name of its own; one of another instance, by an agent elsewhere in which that has the same name.
+fn once(_: &Context) {
+    let world = World::new();
+    let redis = Redis::start(&world.peer);
+    let start = |node: &Node| {
+        let agent = Agent::start(&world.peer, world.command(), &["--states", &redis.url()]);
+        agent.register("inst", &json!({ "ns": node.path() }));
+        agent
+    };
+    let (one, other) = (start(&world.inst), start(&world.peer));
+    let config = |once: Option<&str>| json!({ "rules": [{ "latency": "1ms" }], "callback_state": "s", "callback_once": once });
+    for (agent, once, seq) in [
+        (&one, Some("first"), 1),
+        (&one, Some("first"), 1),
+        (&other, Some("first"), 2),
+        (&one, Some("second"), 3),
+        (&other, Some("first"), 2),
+        (&one, None, 4),
+        (&one, None, 5),
+        (&one, Some("first"), 1),
+    ] {
+        assert_eq!(call(agent, "PUT", LINK, &config(once))["callback"]["seq"], seq, "{once:?}");
+    }
+    assert_eq!(count(&one, "s"), 5);
+    let (status, said) = refused(&one, "PUT", LINK, &json!({ "rules": [], "callback_once": "first" }));
+    assert!(status == 400 && said.contains("callback_once"), "{said}");
+    for agent in [one, other] {
+        call(&agent, "DELETE", LINK, &json!({}));
+    }
 }
 
 fn in_order(_: &Context) {
