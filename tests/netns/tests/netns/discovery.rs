@@ -1,6 +1,6 @@
 //! Containers that are shaped by name, and those that the agent finds by their labels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -483,7 +483,8 @@ fn testground(_: &Context) {
     // From within the container's network, by its own proc.
     let init = docker.dockerd.init();
     let pid = docker.dockerd.inspect("i1", "{{.State.Pid}}");
-    let netns = Netns::open_path(format!("/proc/{init}/root/proc/{pid}/ns/net").as_ref()).expect("it runs");
+    let proc = Path::new("/proc").join(init.to_string()).join("root").join("proc");
+    let netns = Netns::open_path(&proc.join(pid).join("ns/net")).expect("it runs");
     let talk = async {
         let client = Client::connect("192.18.0.1:5050").await?;
         client.barrier(&run.state("network-initialized"), 1).await?;
