@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Done, Error};
+use super::Done;
 use crate::failure::{self, Failure};
 use crate::shape::Direction;
 use crate::target::{Target, netns};
@@ -59,15 +59,5 @@ impl Cleared {
         }));
         self.policies.extend(clearance.policy.then(|| name.to_owned()));
         Ok(())
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Failure(failure) => *failure,
-            Error::Usage(_) => Self::new(failure::Code::Usage, error),
-            _ => Self::new(failure::Code::Failed, error),
-        }
     }
 }

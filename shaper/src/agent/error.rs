@@ -1,6 +1,6 @@
 //! Why the agent does not do what it was asked to.
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::journal;
 use crate::states;
 
@@ -57,5 +57,15 @@ pub enum Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Failure(Box::new(failure))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Failure(failure) => *failure,
+            Error::Usage(_) => Self::new(Code::Usage, error),
+            _ => Self::new(Code::Failed, error),
+        }
     }
 }

@@ -143,20 +143,8 @@ fn docker_host_is_a_unix_socket_or_refused() {
 }
 
 fn link(name: &str, last: u8) -> Link {
-    Link {
-        ifindex: last.into(),
-        name: name.to_owned(),
-        kind: Some("veth".to_owned()),
-        ifalias: None,
-        flags: 0,
-        mtu: 1500,
-        txqlen: 0,
-        gso_max_segs: None,
-        gso_max_size: None,
-        mac: Some([2, 0x42, 0xac, last, 0, 2]),
-        peer_ifindex: None,
-        peer_netnsid: None,
-    }
+    let (kind, mac) = (Some("veth".to_owned()), Some([2, 0x42, 0xac, last, 0, 2]));
+    Link { ifindex: last.into(), name: name.to_owned(), kind, mac, ..Link::default() }
 }
 
 #[test]

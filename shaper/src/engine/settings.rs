@@ -350,20 +350,7 @@ mod tests {
     }
 
     fn link() -> Link {
-        Link {
-            ifindex: 2,
-            name: "eth0".to_owned(),
-            kind: None,
-            ifalias: None,
-            flags: 0,
-            mtu: 1500,
-            txqlen: 0,
-            gso_max_segs: None,
-            gso_max_size: None,
-            mac: None,
-            peer_ifindex: None,
-            peer_netnsid: None,
-        }
+        Link { ifindex: 2, name: "eth0".to_owned(), mtu: 1500, ..Link::default() }
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl fmt::Display for Device {
 }
 
 /// A link as the kernel describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {
     /// The kernel's number.
     pub ifindex: u32,
@@ -80,17 +80,8 @@ impl Link {
         let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
         let mut link = Self {
             ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
-            name: String::new(),
-            kind: None,
-            ifalias: None,
             flags: u32::from_ne_bytes([f0, f1, f2, f3]),
-            mtu: 0,
-            txqlen: 0,
-            gso_max_segs: None,
-            gso_max_size: None,
-            mac: None,
-            peer_ifindex: None,
-            peer_netnsid: None,
+            ..Self::default()
         };
         for attribute in attributes {
             match attribute.kind {

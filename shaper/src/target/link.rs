@@ -88,15 +88,8 @@ mod tests {
             ifindex: 2,
             name: name.to_owned(),
             kind: kind.map(str::to_owned),
-            ifalias: None,
             flags: flags.cast_unsigned(),
-            mtu: 1500,
-            txqlen: 1000,
-            gso_max_segs: None,
-            gso_max_size: None,
-            mac: None,
-            peer_ifindex: None,
-            peer_netnsid: None,
+            ..Link::default()
         }
     }
 

@@ -37,20 +37,7 @@ fn route(text: &str) -> Entry {
 }
 
 fn link(flags: i32) -> Link {
-    Link {
-        ifindex: DATA,
-        name: "eth0".to_owned(),
-        kind: None,
-        ifalias: None,
-        flags: flags.cast_unsigned(),
-        mtu: 1500,
-        txqlen: 1000,
-        gso_max_segs: None,
-        gso_max_size: None,
-        mac: None,
-        peer_ifindex: None,
-        peer_netnsid: None,
-    }
+    Link { ifindex: DATA, name: "eth0".to_owned(), flags: flags.cast_unsigned(), ..Link::default() }
 }
 
 fn keep(text: &str) -> Keep {

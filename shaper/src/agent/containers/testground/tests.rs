@@ -55,20 +55,7 @@ fn networks() -> Vec<Option<Network>> {
 }
 
 fn links() -> Links {
-    let link = |ifindex, name: &str| Link {
-        ifindex,
-        name: name.to_owned(),
-        kind: None,
-        ifalias: None,
-        flags: 0,
-        mtu: 1500,
-        txqlen: 0,
-        gso_max_segs: None,
-        gso_max_size: None,
-        mac: None,
-        peer_ifindex: None,
-        peer_netnsid: None,
-    };
+    let link = |ifindex, name: &str| Link { ifindex, name: name.to_owned(), ..Link::default() };
     let addresses = [(5, "192.18.0.2"), (7, "16.0.0.2")];
     Links {
         links: vec![link(5, "eth0"), link(7, "eth1")],
